@@ -1,0 +1,14 @@
+//! What every floor of the house shares: identifiers, time, states and their transitions, permissions
+//! and the one message model. Nothing here does I/O.
+
+pub mod access;
+pub mod channel;
+pub mod clock;
+pub mod id;
+pub mod inbound;
+pub mod message;
+pub mod outbound;
+
+pub use access::{Abilities, Ability, Role};
+pub use clock::{Clock, Timestamp};
+pub use id::*;

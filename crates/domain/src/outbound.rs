@@ -1,0 +1,58 @@
+//! What we ask a provider to send, and what became of it.
+
+use std::time::Duration;
+
+use crate::inbound::Identity;
+use crate::message::{Media, MessageKind, ProviderError};
+
+/// One message, ready to be put on a provider's wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboundMessage {
+    /// Our message id (ULID text); WhatsApp echoes it in every status.
+    pub callback_data: String,
+    pub recipient: Recipient,
+    pub kind: MessageKind,
+    /// The text, or the caption of `media`.
+    pub body: Option<String>,
+    pub media: Option<Media>,
+    /// Provider message id of the quoted message.
+    pub reply_to: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    Person(Identity),
+    /// A group by the provider's id, and the topic inside it.
+    Group {
+        external_id: String,
+        topic: Option<String>,
+    },
+}
+
+/// The provider took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub provider_message_id: String,
+    /// The identity the provider resolved the recipient to, when it says so (`wa_id` can differ from the input).
+    pub recipient: Option<Identity>,
+}
+
+/// The provider did not, or we cannot know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFailure {
+    pub error: ProviderError,
+    pub verdict: Verdict,
+}
+
+/// What to do with a message after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was certainly not sent; try again, not before `after` when the provider named a time.
+    Retry { after: Option<Duration> },
+    /// It was certainly not sent, and never will be as it is.
+    Fail,
+    /// The account's credentials or standing are at fault: nothing more goes out over it until that is mended.
+    PauseAccount,
+    /// It may have been sent: the answer was lost. Never resent blindly.
+    Uncertain,
+}

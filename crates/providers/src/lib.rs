@@ -1,0 +1,5 @@
+//! The outside world: what providers send us ([`whatsapp::parse`], [`telegram::parse`]) and how we call them.
+
+pub mod http;
+pub mod telegram;
+pub mod whatsapp;
