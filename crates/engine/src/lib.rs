@@ -1,1 +1,28 @@
+//! What Kabar does. Operations take a [`Principal`] and answer domain values or an [`Error`]; they know neither
+//! HTTP nor SQL.
 
+pub mod accounts;
+pub mod apply;
+pub mod auth;
+pub mod channels;
+pub mod config;
+pub mod contacts;
+pub mod conversations;
+pub mod crypto;
+mod engine;
+mod error;
+pub mod events;
+pub mod held;
+pub mod idempotency;
+pub mod inbox;
+pub mod ingest;
+pub mod messages;
+pub mod metrics;
+pub mod organisations;
+pub mod outbound;
+pub mod page;
+
+pub use auth::Principal;
+pub use config::Config;
+pub use engine::Engine;
+pub use error::{Error, Invalid, Result};

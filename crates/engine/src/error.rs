@@ -1,0 +1,81 @@
+//! What an operation answers when it does not do what it was asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kabar_domain::Ability;
+
+/// An error for a client, or (for [`Error::Store`] and [`Error::Internal`]) for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Unauthenticated.")]
+    Unauthenticated,
+    /// A wrong e-mail or password; deliberately the same for both.
+    #[error("These credentials do not match our records.")]
+    Credentials,
+    #[error("This token lacks the `{0}` ability.")]
+    MissingAbility(Ability),
+    #[error("{0}")]
+    Forbidden(String),
+    /// The resource's name, as in `Contact`.
+    #[error("No query results for model [{0}].")]
+    NotFound(&'static str),
+    /// A whole sentence where a document gives one, as `Channel not found.`
+    #[error("{0}")]
+    NotFoundText(&'static str),
+    #[error("{0}")]
+    Invalid(Invalid),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("Too Many Attempts.")]
+    TooManyAttempts { retry_after: Duration },
+    /// Cannot be made durable or reached now.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error(transparent)]
+    Store(#[from] kabar_store::Error),
+    #[error("{0}")]
+    Internal(String),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Field errors, in the order they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invalid {
+    first: Option<String>,
+    pub errors: BTreeMap<String, Vec<String>>,
+}
+
+impl Invalid {
+    pub fn add(&mut self, field: &str, message: impl Into<String>) {
+        let message = message.into();
+        self.first.get_or_insert_with(|| message.clone());
+        self.errors.entry(field.to_owned()).or_default().push(message);
+    }
+
+    /// `The phone number id field is required.`, where `field` is `phone_number_id`.
+    pub fn require(&mut self, field: &str, present: bool) {
+        if !present {
+            self.add(field, format!("The {} field is required.", field.replace('_', " ")));
+        }
+    }
+
+    /// Fails when anything was added.
+    pub fn check(self) -> Result<()> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+    }
+
+    /// One field, one message.
+    pub fn one(field: &str, message: impl Into<String>) -> Error {
+        let mut invalid = Self::default();
+        invalid.add(field, message);
+        Error::Invalid(invalid)
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.first.as_deref().unwrap_or("The given data was invalid."))
+    }
+}

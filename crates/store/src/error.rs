@@ -1,0 +1,80 @@
+//! What can go wrong with a database, sorted by what a caller can do about it.
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A unique constraint; the index or column list as the database names it.
+    #[error("conflict on {0}")]
+    Conflict(String),
+    /// The disk is full or failing: nothing was written.
+    #[error("the database cannot write: {0}")]
+    Full(String),
+    /// The database cannot be reached now, or is locked by another process.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// Another transaction won; the same work may succeed when repeated.
+    #[error("the transaction has to be repeated: {0}")]
+    Contention(String),
+    /// A row does not hold what the code expects.
+    #[error("unexpected value in column {column}: {detail}")]
+    Decode { column: usize, detail: &'static str },
+    #[error("database: {0}")]
+    Database(String),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Whether waiting may help.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Unavailable(_) | Self::Contention(_))
+    }
+
+    /// Whether this is a conflict on the named index (PostgreSQL) or on a column list holding `column` (SQLite).
+    pub fn is_conflict_on(&self, index: &str, column: &str) -> bool {
+        matches!(self, Self::Conflict(on) if on.contains(index) || on.contains(column))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let text = error.to_string();
+        let rusqlite::Error::SqliteFailure(failure, detail) = &error else {
+            return Self::Database(text);
+        };
+        match failure.code {
+            Code::ConstraintViolation if matches!(failure.extended_code, 1555 | 2067) => {
+                Self::Conflict(detail.clone().unwrap_or(text))
+            }
+            Code::DiskFull | Code::SystemIoFailure => Self::Full(text),
+            Code::DatabaseBusy | Code::DatabaseLocked | Code::CannotOpen => Self::Unavailable(text),
+            _ => Self::Database(text),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some("23505") => Self::Conflict(database.constraint().unwrap_or_default().to_owned()),
+                Some("40001" | "40P01") => Self::Contention(text),
+                // Class 53: insufficient resources; 58030: I/O error.
+                Some("53100" | "53200" | "58030") => Self::Full(text),
+                // Class 57 (shutdown, crash, starting), 53300 (too many connections), class 08, read-only.
+                Some("53300" | "57P01" | "57P02" | "57P03" | "25006") => Self::Unavailable(text),
+                Some(code) if code.starts_with("08") => Self::Unavailable(text),
+                _ => Self::Database(text),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(text),
+            _ => Self::Database(text),
+        }
+    }
+}

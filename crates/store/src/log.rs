@@ -1,0 +1,468 @@
+//! The inbound log: every accepted webhook body, on disk before it is acknowledged.
+//!
+//! A stream is one writer's sequence; its numbers become visible in order. SQLite has one stream (0) in a file of
+//! its own, PostgreSQL one per writer. Many appends share one commit: whatever is queued when the disk is free.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kabar_domain::message::Platform;
+use kabar_domain::{AccountId, Timestamp};
+use rusqlite::Connection;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::args;
+use crate::bulk::{Rows, of};
+use crate::error::{Error, Result};
+use crate::store::{Backend, Db, Store, Tx};
+use crate::{postgres, sqlite};
+
+/// Appends in one commit at most.
+const BATCH: usize = 512;
+/// Appends that may wait.
+const QUEUE: usize = 8_192;
+/// Bytes of bodies that may wait.
+const QUEUE_BYTES: usize = 96 << 20;
+/// Writers on PostgreSQL: one collects while the other waits for its commit.
+const POSTGRES_WRITERS: usize = 2;
+
+/// One webhook body and what was known when it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub received_at: Timestamp,
+    pub source: Platform,
+    /// The account whose own address or secret was used (Telegram).
+    pub account_id: Option<AccountId>,
+    /// Fingerprint of the app secret that signed it (WhatsApp).
+    pub signed_by: Option<i64>,
+    pub body: Vec<u8>,
+}
+
+/// An [`Entry`] in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub stream: i64,
+    pub seq: i64,
+    pub entry: Entry,
+}
+
+struct Append {
+    entry: Entry,
+    done: oneshot::Sender<Result<(), String>>,
+    _bytes: OwnedSemaphorePermit,
+}
+
+/// Why an append was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// More waits than fits in memory; try again in a moment.
+    #[error("the inbound queue is full")]
+    Busy,
+    /// The disk or the database refuses; nothing of this body was kept.
+    #[error("the inbound log cannot be written: {0}")]
+    Failed(String),
+}
+
+/// The way to the log's writers. Clones share the queue.
+#[derive(Clone, Debug)]
+pub struct LogWriter {
+    queue: mpsc::Sender<Append>,
+    bytes: Arc<Semaphore>,
+    acknowledged: Arc<AtomicU64>,
+}
+
+impl LogWriter {
+    /// Starts the writers. `appended` is notified after each commit. They end, with everything queued written,
+    /// once every clone is dropped; the returned handles then finish.
+    pub async fn start(
+        store: &Store,
+        appended: Arc<Notify>,
+    ) -> Result<(Self, Vec<tokio::task::JoinHandle<()>>)> {
+        let (queue, pending) = mpsc::channel(QUEUE);
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let handles = match &*store.0 {
+            Backend::Sqlite(sqlite) => {
+                let connection = sqlite::blocking(|| sqlite::open_log(&sqlite.path))?;
+                let position = position(&mut store.reader().await?, 0).await?;
+                let acknowledged = Arc::clone(&acknowledged);
+                let thread = std::thread::Builder::new()
+                    .name("inbound-log".into())
+                    .spawn(move || write_sqlite(&connection, position, pending, &appended, &acknowledged))
+                    .map_err(|error| Error::Unavailable(error.to_string()))?;
+                vec![tokio::task::spawn_blocking(move || {
+                    if thread.join().is_err() {
+                        tracing::error!("the inbound log's writer ended unexpectedly");
+                    }
+                })]
+            }
+            Backend::Postgres(_) => {
+                let pending = Arc::new(tokio::sync::Mutex::new(pending));
+                (0..POSTGRES_WRITERS)
+                    .map(|_| {
+                        tokio::spawn(write_postgres(
+                            store.clone(),
+                            Arc::clone(&pending),
+                            Arc::clone(&appended),
+                            Arc::clone(&acknowledged),
+                        ))
+                    })
+                    .collect()
+            }
+        };
+        Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), acknowledged }, handles))
+    }
+
+    /// Returns once the entry is on disk.
+    pub async fn append(&self, entry: Entry) -> Result<(), AppendError> {
+        let size = u32::try_from(entry.body.len().max(1)).map_err(|_| AppendError::Busy)?;
+        let permit = Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| AppendError::Busy)?;
+        let (done, answer) = oneshot::channel();
+        self.queue.try_send(Append { entry, done, _bytes: permit }).map_err(|_| AppendError::Busy)?;
+        match answer.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(AppendError::Failed(reason)),
+            Err(_) => Err(AppendError::Failed("the writer has stopped".into())),
+        }
+    }
+
+    /// Entries written since the start.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+}
+
+fn answer(batch: &mut Vec<Append>, result: &Result<()>, appended: &Notify, acknowledged: &AtomicU64) {
+    match result {
+        Ok(()) => {
+            acknowledged.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            appended.notify_one();
+            for append in batch.drain(..) {
+                // A client that hung up is answered by its next try, which is a duplicate.
+                append.done.send(Ok(())).unwrap_or_default();
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, refused = batch.len(), "the inbound log cannot be written");
+            for append in batch.drain(..) {
+                append.done.send(Err(error.to_string())).unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn write_sqlite(
+    connection: &Connection,
+    mut last: i64,
+    mut pending: mpsc::Receiver<Append>,
+    appended: &Notify,
+    acknowledged: &AtomicU64,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        batch.extend(pending.blocking_recv());
+        if batch.is_empty() {
+            return;
+        }
+        while batch.len() < BATCH
+            && let Ok(append) = pending.try_recv()
+        {
+            batch.push(append);
+        }
+        let result = append_sqlite(connection, &mut last, &batch);
+        if result.is_err() && !connection.is_autocommit() {
+            // The failure that counts is the first; a rollback that fails too leaves nothing behind either.
+            connection.execute_batch("ROLLBACK").unwrap_or_default();
+        }
+        answer(&mut batch, &result, appended, acknowledged);
+    }
+}
+
+/// `last` is the highest number ever used: what is applied may be pruned, its numbers never come again.
+fn append_sqlite(connection: &Connection, last: &mut i64, batch: &[Append]) -> Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
+    let written: i64 = connection
+        .prepare_cached("SELECT COALESCE(MAX(seq), 0) FROM inbound_log")?
+        .query_row([], |row| row.get(0))?;
+    let first = written.max(*last) + 1;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO inbound_log (seq, received_at, source, account_id, signed_by, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (seq, append) in (first..).zip(batch) {
+        let entry = &append.entry;
+        insert.execute((
+            seq,
+            entry.received_at.as_micros(),
+            entry.source.code(),
+            entry.account_id.map(|id| id.uuid().into_bytes()),
+            entry.signed_by,
+            &entry.body,
+        ))?;
+    }
+    connection.prepare_cached("COMMIT")?.raw_execute()?;
+    *last = first + batch.len() as i64 - 1;
+    Ok(())
+}
+
+async fn write_postgres(
+    store: Store,
+    pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Append>>>,
+    appended: Arc<Notify>,
+    acknowledged: Arc<AtomicU64>,
+) {
+    let mut stream = None;
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        {
+            let mut pending = pending.lock().await;
+            if pending.recv_many(&mut batch, BATCH).await == 0 {
+                return;
+            }
+        }
+        let result = append_postgres(&store, &mut stream, &batch).await;
+        if result.is_err() {
+            // Whether the lost commit happened is not known: its numbers are not used again.
+            stream = None;
+        }
+        answer(&mut batch, &result, &appended, &acknowledged);
+    }
+}
+
+async fn append_postgres(store: &Store, stream: &mut Option<(i64, i64)>, batch: &[Append]) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let (number, last) = if let Some(at) = *stream {
+        at
+    } else {
+        let mut row = tx.fetch_optional("SELECT nextval('inbound_streams')", args![]).await?;
+        let number: i64 = row.as_mut().map_or(Ok(0), |row| row.get(0))?;
+        tx.execute("INSERT INTO inbound_positions (stream, position) VALUES ($1, 0)", args![number]).await?;
+        (number, 0)
+    };
+    let mut rows = Rows::new(&[
+        ("stream", of::<i64>()),
+        ("seq", of::<i64>()),
+        ("received_at", of::<i64>()),
+        ("source", of::<i64>()),
+        ("account_id", of::<AccountId>()),
+        ("signed_by", of::<i64>()),
+        ("body", of::<Vec<u8>>()),
+    ]);
+    let mut seq = last;
+    for append in batch {
+        seq += 1;
+        let entry = &append.entry;
+        rows.push([
+            crate::Value::Int(number),
+            crate::Value::Int(seq),
+            crate::Value::Int(entry.received_at.as_micros()),
+            crate::Value::Int(entry.source.code()),
+            crate::Bind::value(entry.account_id),
+            crate::Bind::value(entry.signed_by),
+            crate::Value::Bytes(entry.body.clone()),
+        ]);
+    }
+    tx.bulk_insert("inbound_log", rows, "").await?;
+    tx.commit().await?;
+    *stream = Some((number, seq));
+    Ok(())
+}
+
+async fn position(db: &mut impl Db, stream: i64) -> Result<i64> {
+    let mut row = db.fetch("SELECT position FROM inbound_positions WHERE stream = $1", args![stream]).await?;
+    row.first_mut().map_or(Ok(0), |row| row.get(0))
+}
+
+/// What the applier took to apply, under the lock of its transaction.
+#[derive(Debug)]
+pub struct Claim {
+    pub stream: i64,
+    pub position: i64,
+    pub entries: Vec<Logged>,
+}
+
+/// Reads the log, for the applier and for people.
+#[derive(Debug)]
+pub struct LogReader {
+    store: Store,
+    file: Option<Mutex<Connection>>,
+}
+
+fn hold(file: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const COLUMNS: &str = "stream, seq, received_at, source, account_id, signed_by, body";
+
+fn logged(mut row: crate::Row) -> Result<Logged> {
+    Ok(Logged {
+        stream: row.get(0)?,
+        seq: row.get(1)?,
+        entry: Entry {
+            received_at: row.get(2)?,
+            source: row.get(3)?,
+            account_id: row.get(4)?,
+            signed_by: row.get(5)?,
+            body: row.get(6)?,
+        },
+    })
+}
+
+impl LogReader {
+    pub fn open(store: &Store) -> Result<Self> {
+        let file = match &*store.0 {
+            Backend::Sqlite(sqlite) => Some(Mutex::new(sqlite::blocking(|| sqlite::open_log(&sqlite.path))?)),
+            Backend::Postgres(_) => None,
+        };
+        Ok(Self { store: store.clone(), file })
+    }
+
+    async fn query(&self, sql: &str, args: Vec<crate::Value>) -> Result<Vec<crate::Row>> {
+        match &self.file {
+            Some(file) => sqlite::blocking(|| sqlite::fetch(&hold(file), sql, &args)),
+            None => self.store.reader().await?.fetch(sql, args).await,
+        }
+    }
+
+    /// Takes up to `limit` entries that nobody else is applying. The claim ends with `tx`.
+    pub async fn claim(&self, tx: &mut Tx, limit: usize) -> Result<Option<Claim>> {
+        let limit = limit as i64;
+        let (stream, position, rows) = match (&self.file, tx) {
+            (Some(file), tx) => {
+                let position = position(tx, 0).await?;
+                let sql = format!("SELECT {COLUMNS} FROM inbound_log WHERE seq > $1 ORDER BY seq LIMIT $2");
+                (0, position, sqlite::blocking(|| sqlite::fetch(&hold(file), &sql, &args![position, limit]))?)
+            }
+            (None, Tx::Postgres(tx)) => {
+                let mut found = postgres::fetch(
+                    tx,
+                    "SELECT p.stream, p.position FROM inbound_positions p
+                     WHERE EXISTS (SELECT 1 FROM inbound_log l WHERE l.stream = p.stream AND l.seq > p.position)
+                     LIMIT 1 FOR UPDATE OF p SKIP LOCKED",
+                    &[],
+                )
+                .await?;
+                let Some(row) = found.first_mut() else { return Ok(None) };
+                let (stream, position): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM inbound_log WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+                );
+                (stream, position, postgres::fetch(tx, &sql, &args![stream, position, limit]).await?)
+            }
+            (None, Tx::Sqlite(_)) => return Err(Error::Database("the log and the database differ".into())),
+        };
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let entries = rows.into_iter().map(logged).collect::<Result<_>>()?;
+        Ok(Some(Claim { stream, position, entries }))
+    }
+
+    /// One entry.
+    pub async fn get(&self, stream: i64, seq: i64) -> Result<Option<Logged>> {
+        let sql = format!("SELECT {COLUMNS} FROM inbound_log WHERE stream = $1 AND seq = $2");
+        self.query(&sql, args![stream, seq]).await?.into_iter().next().map(logged).transpose()
+    }
+
+    /// The newest entries first, `before` a time when given.
+    pub async fn list(&self, before: Option<Timestamp>, limit: i64) -> Result<Vec<Logged>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM inbound_log WHERE received_at < $1 ORDER BY received_at DESC, seq DESC LIMIT $2"
+        );
+        let before = before.unwrap_or(Timestamp::from_micros(i64::MAX));
+        self.query(&sql, args![before, limit]).await?.into_iter().map(logged).collect()
+    }
+
+    /// Entries of one stream in order, from `from` to `to` inclusive.
+    pub async fn range(&self, stream: i64, from: i64, to: i64, limit: i64) -> Result<Vec<Logged>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM inbound_log WHERE stream = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq LIMIT $4"
+        );
+        self.query(&sql, args![stream, from, to, limit]).await?.into_iter().map(logged).collect()
+    }
+
+    /// Every stream there is.
+    pub async fn streams(&self) -> Result<Vec<i64>> {
+        match &self.file {
+            Some(_) => Ok(vec![0]),
+            None => self
+                .query("SELECT stream FROM inbound_positions ORDER BY stream", args![])
+                .await?
+                .into_iter()
+                .map(|mut row| row.get(0))
+                .collect(),
+        }
+    }
+
+    /// Entries not yet applied, and when the oldest of them was received.
+    pub async fn backlog(&self) -> Result<(i64, Option<Timestamp>)> {
+        let mut waiting = 0;
+        let mut oldest: Option<Timestamp> = None;
+        let mut positions = self.store.reader().await?;
+        for stream in self.streams().await? {
+            let at = position(&mut positions, stream).await?;
+            let mut rows = self
+                .query(
+                    "SELECT COALESCE(MAX(seq), 0), (SELECT received_at FROM inbound_log
+                         WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT 1)
+                     FROM inbound_log WHERE stream = $1",
+                    args![stream, at],
+                )
+                .await?;
+            let Some(row) = rows.first_mut() else { continue };
+            waiting += (row.get::<i64>(0)? - at).max(0);
+            if let Some(first) = row.get::<Option<Timestamp>>(1)? {
+                oldest = Some(oldest.map_or(first, |oldest| oldest.min(first)));
+            }
+        }
+        Ok((waiting, oldest))
+    }
+
+    /// Deletes applied entries received before `before` that no open held update points to; how many.
+    pub async fn prune(&self, before: Timestamp, limit: i64) -> Result<u64> {
+        let mut deleted = 0;
+        for stream in self.streams().await? {
+            let mut tx = self.store.begin().await?;
+            let at = position(&mut tx, stream).await?;
+            let mut oldest = tx
+                .fetch(
+                    "SELECT MIN(seq) FROM held_updates WHERE stream = $1 AND resolved_at IS NULL",
+                    args![stream],
+                )
+                .await?;
+            let held: Option<i64> = oldest.first_mut().map_or(Ok(None), |row| row.get(0))?;
+            let end = held.map_or(at, |seq| at.min(seq - 1));
+            let sql = "DELETE FROM inbound_log WHERE stream = $1 AND seq IN (SELECT seq FROM inbound_log
+                       WHERE stream = $1 AND seq <= $2 AND received_at < $3 ORDER BY seq LIMIT $4)";
+            let args = args![stream, end, before, limit];
+            deleted += match &self.file {
+                Some(file) => sqlite::blocking(|| sqlite::execute(&hold(file), sql, &args))?,
+                None => tx.execute(sql, args).await?,
+            };
+            tx.commit().await?;
+        }
+        Ok(deleted)
+    }
+}
+
+impl Claim {
+    /// Records, in the applying transaction, that everything in it is applied. Fails with
+    /// [`Error::Contention`] when somebody else already did.
+    pub async fn done(&self, tx: &mut Tx) -> Result<()> {
+        let Some(last) = self.entries.last() else { return Ok(()) };
+        let changed = tx
+            .execute(
+                "UPDATE inbound_positions SET position = $1 WHERE stream = $2 AND position = $3",
+                args![last.seq, self.stream, self.position],
+            )
+            .await?;
+        let changed = if changed == 0 && self.position == 0 && self.stream == 0 {
+            tx.execute(
+                "INSERT INTO inbound_positions (stream, position) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                args![self.stream, last.seq],
+            )
+            .await?
+        } else {
+            changed
+        };
+        if changed == 1 { Ok(()) } else { Err(Error::Contention("the log was applied by another".into())) }
+    }
+}

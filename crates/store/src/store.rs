@@ -1,0 +1,250 @@
+//! The two databases behind one face.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Postgres, Transaction};
+
+use crate::bulk::Rows;
+use crate::error::{Error, Result};
+use crate::sqlite::{self, Sqlite, SqliteReader, SqliteTx};
+use crate::value::{Row, Type, Value};
+use crate::{migrate, postgres};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite://path` or `postgres://…`.
+    pub url: String,
+    /// Connections to PostgreSQL at most.
+    pub connections: u32,
+}
+
+/// A database, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store(pub(crate) Arc<Backend>);
+
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Sqlite(Sqlite),
+    Postgres(PgPool),
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date, one process at a time.
+    pub async fn open(options: &Options) -> Result<Self> {
+        let store = Self::connect(options).await?;
+        migrate::run(&store).await?;
+        Ok(store)
+    }
+
+    pub(crate) async fn connect(options: &Options) -> Result<Self> {
+        let backend = if let Some(path) = options.url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            Backend::Sqlite(sqlite::blocking(|| Sqlite::open(Path::new(path)))?)
+        } else if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") {
+            let connect: PgConnectOptions = options.url.parse().map_err(|_| {
+                Error::Unavailable(
+                    "the database URL is not of the form postgres://user:password@host:port/name".into(),
+                )
+            })?;
+            Backend::Postgres(
+                PgPoolOptions::new()
+                    .max_connections(options.connections)
+                    .acquire_timeout(Duration::from_secs(5))
+                    .connect_with(connect.application_name("kabar"))
+                    .await?,
+            )
+        } else {
+            return Err(Error::Unavailable(
+                "the database URL must begin with sqlite:// or postgres://".into(),
+            ));
+        };
+        Ok(Self(Arc::new(backend)))
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(*self.0, Backend::Sqlite(_))
+    }
+
+    /// The folder of the SQLite file.
+    pub fn folder(&self) -> Option<PathBuf> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.path.parent().map(Path::to_owned),
+            Backend::Postgres(_) => None,
+        }
+    }
+
+    /// A connection for reading, each statement by itself.
+    pub async fn reader(&self) -> Result<Reader> {
+        Ok(match &*self.0 {
+            Backend::Sqlite(sqlite) => Reader::Sqlite(sqlite.reader().await?),
+            Backend::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// A transaction that may write.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match &*self.0 {
+            Backend::Sqlite(sqlite) => Tx::Sqlite(SqliteTx::begin(&sqlite.writer).await?),
+            Backend::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Closes every connection; what is under way ends first.
+    pub async fn close(&self) {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => {
+                let writer = Arc::clone(&sqlite.writer).lock_owned().await;
+                let checkpointed =
+                    sqlite::blocking(|| writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+                if let Err(error) = checkpointed {
+                    tracing::warn!(%error, "the database could not be tidied; the next start does it");
+                }
+            }
+            Backend::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// What statements run on: a [`Reader`] or a [`Tx`].
+pub trait Db {
+    /// All rows. Parameters are `$1`, `$2`…
+    fn fetch(&mut self, sql: &str, args: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send;
+
+    /// The first row, if any.
+    fn fetch_optional(
+        &mut self,
+        sql: &str,
+        args: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<Row>>> + Send
+    where
+        Self: Send,
+    {
+        async move { Ok(self.fetch(sql, args).await?.into_iter().next()) }
+    }
+}
+
+/// A connection for reading.
+#[derive(Debug)]
+pub enum Reader {
+    Sqlite(SqliteReader),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Db for Reader {
+    async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(reader) => reader.fetch(sql, &args),
+            Self::Postgres(connection) => postgres::fetch(connection, sql, &args).await,
+        }
+    }
+}
+
+/// A write transaction; rolled back when dropped before [`Tx::commit`].
+#[derive(Debug)]
+pub enum Tx {
+    Sqlite(SqliteTx),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Db for Tx {
+    async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(tx) => tx.fetch(sql, &args),
+            Self::Postgres(tx) => postgres::fetch(tx, sql, &args).await,
+        }
+    }
+}
+
+impl Tx {
+    /// Rows changed.
+    pub async fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
+        match self {
+            Self::Sqlite(tx) => tx.execute(sql, &args),
+            Self::Postgres(tx) => postgres::execute(tx, sql, &args).await,
+        }
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit(),
+            Self::Postgres(tx) => Ok(tx.commit().await?),
+        }
+    }
+
+    /// Runs a query that reads `FROM {rows}` (as `u`) for all rows at once; result rows come in no order, so
+    /// select a column of `u` to tell them apart.
+    pub async fn bulk_fetch(&mut self, sql: &str, rows: Rows) -> Result<Vec<Row>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite(tx) => tx.bulk_fetch(sql, &rows),
+            Self::Postgres(tx) => postgres::bulk_fetch(tx, rows.postgres(sql), rows).await,
+        }
+    }
+
+    /// Runs an `UPDATE … FROM {rows}` or `DELETE` for all rows at once; rows changed.
+    pub async fn bulk_execute(&mut self, sql: &str, rows: Rows) -> Result<u64> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        match self {
+            Self::Sqlite(tx) => {
+                let sql = rows.sqlite(sql);
+                Ok(tx.bulk_execute(&sql, &rows)?.into_iter().sum::<usize>() as u64)
+            }
+            Self::Postgres(tx) => postgres::bulk_execute(tx, rows.postgres(sql), rows).await,
+        }
+    }
+
+    /// Inserts all rows. `suffix` is what follows the values, as `ON CONFLICT …`.
+    pub async fn bulk_insert(&mut self, table: &str, rows: Rows, suffix: &str) -> Result<u64> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        match self {
+            Self::Sqlite(tx) => {
+                let sql = rows.sqlite_insert(table, suffix);
+                Ok(tx.bulk_execute(&sql, &rows)?.into_iter().sum::<usize>() as u64)
+            }
+            Self::Postgres(tx) => postgres::bulk_execute(tx, rows.postgres_insert(table, suffix), rows).await,
+        }
+    }
+
+    /// Inserts the rows that conflict with nothing; for each row in order, whether it went in. The table's `id`
+    /// (a UUID the caller made) is in column `id_column`.
+    pub async fn bulk_insert_new(&mut self, table: &str, rows: Rows, id_column: usize) -> Result<Vec<bool>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite(tx) => {
+                let sql = rows.sqlite_insert(table, "ON CONFLICT DO NOTHING");
+                Ok(tx.bulk_execute(&sql, &rows)?.into_iter().map(|changed| changed == 1).collect())
+            }
+            Self::Postgres(tx) => {
+                let ids: Vec<Value> = rows.columns[id_column].values.clone();
+                debug_assert_eq!(rows.columns[id_column].kind, Type::Uuid);
+                let sql = rows.postgres_insert(table, "ON CONFLICT DO NOTHING RETURNING id");
+                let mut inserted = std::collections::HashSet::with_capacity(ids.len());
+                for mut row in postgres::bulk_fetch(tx, sql, rows).await? {
+                    inserted.insert(row.get::<uuid::Uuid>(0)?);
+                }
+                Ok(ids.iter().map(|id| matches!(id, Value::Uuid(id) if inserted.contains(id))).collect())
+            }
+        }
+    }
+
+    /// `FOR UPDATE SKIP LOCKED` where rows can be locked one by one; SQLite's one writer needs none.
+    pub const fn skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+}
