@@ -1,8 +1,14 @@
 //! Telegram Bot API: webhook updates in, method calls out.
 
+mod client;
+mod errors;
 mod parse;
+mod send;
 
+pub use client::{BotInfo, Client, WebhookInfo};
+pub use errors::classify;
 pub use parse::parse;
+pub use send::request;
 
 use subtle::ConstantTimeEq;
 
