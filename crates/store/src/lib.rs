@@ -5,6 +5,7 @@ pub mod counters;
 mod error;
 pub mod events;
 pub mod log;
+pub mod messages;
 mod migrate;
 mod postgres;
 mod sqlite;
