@@ -1,9 +1,13 @@
 //! WhatsApp Cloud API.
 
+mod client;
 mod errors;
 mod parse;
+mod send;
 mod signature;
 
+pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
 pub use parse::parse;
+pub use send::payload;
 pub use signature::{AppSecret, verify_challenge};

@@ -1,5 +1,6 @@
 //! Bodies in Meta's shape, and what is read from them.
 
+mod broken;
 mod conversations;
 mod operations;
 
