@@ -1,0 +1,119 @@
+use serde_json::{Value, json};
+
+use crate::harness::{Harness, NUMBER, PERSON, WABA};
+
+#[tokio::test]
+async fn statuses_come_back_in_metas_shape() {
+    let harness = Harness::start().await;
+    let answer =
+        harness.send(json!({"type": "text", "text": {"body": "a"}, "biz_opaque_callback_data": "m-1"})).await;
+    let wamid = &answer.body["messages"][0]["id"];
+    let bodies = harness.webhook.bodies(3).await;
+    for (body, expected) in bodies.iter().zip(["sent", "delivered", "read"]) {
+        assert_eq!(body["object"], "whatsapp_business_account");
+        assert_eq!(body["entry"][0]["id"], WABA);
+        let change = &body["entry"][0]["changes"][0];
+        assert_eq!(change["field"], "messages");
+        assert_eq!(
+            change["value"]["metadata"],
+            json!({"display_phone_number": "6281111111111", "phone_number_id": NUMBER})
+        );
+        let status = &change["value"]["statuses"][0];
+        assert_eq!((&status["id"], &status["status"]), (wamid, &json!(expected)));
+        assert_eq!(status["recipient_id"], PERSON);
+        assert_eq!(status["biz_opaque_callback_data"], "m-1");
+        assert!(status["timestamp"].as_str().unwrap().parse::<u64>().is_ok());
+        assert!(status.get("conversation").is_none());
+        assert_eq!(status.get("pricing").is_some(), expected != "read");
+    }
+    assert_eq!(harness.simulator.sent()[0].status, "read");
+}
+
+#[tokio::test]
+async fn refused_callbacks_are_tried_again() {
+    let harness = Harness::with(|config| config.auto_statuses = false).await;
+    harness.webhook.refusals.lock().unwrap().extend([500, 204]);
+    let answer = harness.control("/whatsapp/inbound", json!({"from": PERSON, "text": "hi"})).await;
+    assert_eq!(answer.body["webhook_status"], 204);
+    let bodies = harness.webhook.bodies(3).await;
+    assert_eq!(bodies[0], bodies[2]);
+    assert_eq!(bodies[2]["entry"][0]["changes"][0]["value"]["messages"][0]["id"], answer.body["wamid"]);
+}
+
+#[tokio::test]
+async fn statuses_share_a_body_when_allowed() {
+    let harness = Harness::with(|config| {
+        config.status_batch = 100;
+        config.status_delays_ms = [100, 100, 100];
+    })
+    .await;
+    for at in 0..5 {
+        assert_eq!(harness.send_text(&format!("{at}")).await.status, 200);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let calls = harness.webhook.calls();
+    assert!(calls.len() < 15, "{} calls", calls.len());
+    let statuses: usize = calls
+        .iter()
+        .map(|(_, body)| {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            body["entry"][0]["changes"][0]["value"]["statuses"].as_array().unwrap().len()
+        })
+        .sum();
+    assert_eq!(statuses, 15);
+}
+
+#[tokio::test]
+async fn inbound_messages_have_metas_envelope() {
+    let harness = Harness::start().await;
+    harness
+        .control(
+            "/whatsapp/inbound",
+            json!({"phone_number_id": NUMBER, "from": PERSON, "name": "Sari", "text": "مرحبا / hi"}),
+        )
+        .await;
+    let location = json!({"from": PERSON, "message": {"location": {"latitude": -6.2, "longitude": 106.8}}});
+    harness.control("/whatsapp/inbound", location).await;
+    let bodies = harness.webhook.bodies(2).await;
+    let value = &bodies[0]["entry"][0]["changes"][0]["value"];
+    assert_eq!(value["contacts"], json!([{"profile": {"name": "Sari"}, "wa_id": PERSON}]));
+    assert_eq!(value["messages"][0]["text"]["body"], "مرحبا / hi");
+    assert_eq!(value["messages"][0]["type"], "text");
+    assert!(value["messages"][0]["timestamp"].is_string());
+    let raw = String::from_utf8(harness.webhook.calls()[0].1.to_vec()).unwrap();
+    assert!(raw.is_ascii() && raw.contains(r"\u0645") && raw.contains(r" \/ "), "{raw}");
+    assert_eq!(bodies[1]["entry"][0]["changes"][0]["value"]["messages"][0]["type"], "location");
+}
+
+#[tokio::test]
+async fn a_body_of_ones_own_goes_out_as_it_is() {
+    let harness = Harness::start().await;
+    let exact = r#"{"b":1,  "a":"\u0645"}"#;
+    assert_eq!(
+        harness.control("/whatsapp/webhook", json!({"body": exact})).await.body["webhook_status"],
+        200
+    );
+    harness.control("/whatsapp/webhook", json!({"body": {}, "signature": ""})).await;
+    harness.webhook.bodies(2).await;
+    let calls = harness.webhook.calls();
+    assert_eq!(calls[0].1, exact);
+    assert!(calls[0].0.contains_key("x-hub-signature-256"));
+    assert!(!calls[1].0.contains_key("x-hub-signature-256"));
+}
+
+#[tokio::test]
+async fn statuses_and_templates_by_hand() {
+    let harness = Harness::with(|config| config.auto_statuses = false).await;
+    let wamid = harness.send_text("a").await.body["messages"][0]["id"].clone();
+    let status =
+        harness.control("/status", json!({"wamid": wamid, "status": "failed", "code": 131_047})).await;
+    assert_eq!(status.body["webhook_status"], 200);
+    assert_eq!(harness.control("/status", json!({"wamid": "x", "status": "sent"})).await.status, 422);
+    let paused = json!({"waba_id": WABA, "name": "hello_world", "language": "en_US", "status": "PAUSED"});
+    assert_eq!(harness.control("/templates", paused).await.body["webhook_status"], 200);
+    let send =
+        json!({"type": "template", "template": {"name": "hello_world", "language": {"code": "en_US"}}});
+    assert_eq!(harness.send(send).await.code(), 132_015);
+    let bodies = harness.webhook.bodies(2).await;
+    assert_eq!(bodies[1]["entry"][0]["changes"][0]["field"], "message_template_status_update");
+}
