@@ -79,6 +79,20 @@ def server(
     harness.stop_quietly(kabar)
 
 
+@pytest.fixture(autouse=True)
+def _calm_simulator(request: pytest.FixtureRequest) -> None:
+    """The simulator calls the module's server back and forgets what the last test asked of it."""
+    if "server" in request.fixturenames:
+        server: Kabar = request.getfixturevalue("server")
+        assert server.simulator is not None
+        server.simulator.configure(
+            webhook_whatsapp=server.base_url + "/webhooks/whatsapp",
+            app_secret=server.keys.app_secret,
+            auto_statuses=True,
+        )
+        server.simulator.clear_faults()
+
+
 @pytest.fixture
 def make_kabar(workspace: pathlib.Path, _names: Iterator[int]) -> Iterator[Callable[..., Kabar]]:
     """Makes servers of one's own, not yet started; they end with the test."""

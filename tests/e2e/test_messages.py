@@ -58,20 +58,7 @@ def reaches(current):
 def quiet(simulator):
     """Statuses come only from the test."""
     simulator.configure(auto_statuses=False)
-    yield simulator
-    simulator.configure(auto_statuses=True)
-
-
-@pytest.fixture(autouse=True)
-def callbacks(request, simulator):
-    """The simulator calls this module's server back, and forgets what the last test asked of it."""
-    server = request.getfixturevalue("server")
-    simulator.configure(
-        webhook_whatsapp=server.base_url + "/webhooks/whatsapp", app_secret=server.keys.app_secret, auto_statuses=True
-    )
-    simulator.clear_faults()
-    yield
-    simulator.clear_faults()
+    return simulator
 
 
 def accepted(simulator, message):

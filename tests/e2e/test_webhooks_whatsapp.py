@@ -142,7 +142,6 @@ def test_old_and_new_app_secret_during_rotation(make_kabar, simulator):
 
 
 def test_an_account_with_its_own_app_takes_no_other_signature(server, organisation):
-    own = organisation.whatsapp(app_secret=f"own-{serial()}-secret")
     secret = f"own-{serial()}"
     own = organisation.whatsapp(app_secret=secret)
     forged, genuine = wa.message(sender()), wa.message(sender())
