@@ -121,12 +121,7 @@ async fn call(request: RequestBuilder, access_token: &str) -> Result<Map<String,
     let mut response = request.bearer_auth(access_token).send().await.map_err(unsent)?;
     let status = response.status();
     let after = regain(response.headers());
-    let body = match read(&mut response).await {
-        Ok(body) => body,
-        Err(reason) if status.is_success() => return Err(lost("No answer from WhatsApp", reason)),
-        // The status alone still tells most.
-        Err(_) => Vec::new(),
-    };
+    let body = read(&mut response).await.map_err(|reason| lost("No answer from WhatsApp", reason))?;
     if status.is_success()
         && let Ok(Value::Object(answer)) = serde_json::from_slice(&body)
         && !answer.contains_key("error")

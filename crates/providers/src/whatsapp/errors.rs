@@ -173,6 +173,7 @@ mod tests {
             (100, Verdict::Fail),
             (131_026, Verdict::Fail),
             (131_047, Verdict::Fail),
+            (131_215, Verdict::Fail),
             (131_048, Verdict::Fail),
             (131_049, Verdict::Fail),
             (132_001, Verdict::Fail),

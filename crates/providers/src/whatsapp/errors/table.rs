@@ -46,7 +46,8 @@ const PICTURE: &str = "Choose a square picture of at least 192 by 192 pixels.";
 const WAIT_PIN: &str = "Wait for the time the details name, then enter the PIN again.";
 const REONBOARD: &str = "Disconnect the number in the WhatsApp Business app and connect it again.";
 
-/// In order of codes; no two overlap.
+/// In order of codes; no two overlap. What only forbids one kind of message (131215, 134102) does not stop the
+/// account.
 static TABLE: &[Row] = &[
     row(0, PAUSE, "Authentication failed", TOKEN),
     row(1, RETRY, "Invalid request or server fault", LATER),
@@ -223,7 +224,7 @@ static TABLE: &[Row] = &[
     ),
     row(
         131_215,
-        PAUSE,
+        FAIL,
         "The number may not use groups",
         "Groups need an official business account; see WhatsApp Manager.",
     ),
@@ -302,7 +303,7 @@ static TABLE: &[Row] = &[
     ),
     row(
         134_102,
-        PAUSE,
+        FAIL,
         "The template cannot be used here",
         "Check in WhatsApp Manager that the account may use the marketing API.",
     ),

@@ -121,16 +121,15 @@ fn media(kind: MessageKind, mut object: Object) -> Result<Content, String> {
         filename: take_text(&mut object, "filename"),
         sha256: take_text(&mut object, "sha256").and_then(sha256_hex),
         size: object.get("file_size").and_then(Value::as_u64),
-        caption: take_text(&mut object, "caption"),
-        unique_id: None,
+        ..Media::default()
     };
     if media.id.is_none() && media.url.is_none() {
         return Err(format!("`{kind}` has neither an `id` nor a `url`"));
     }
+    let body = take_text(&mut object, "caption");
     for key in ["id", "url", "link", "mime_type", "filename", "sha256", "file_size", "caption"] {
         object.remove(key);
     }
-    let body = media.caption.clone();
     Ok(Content { media: Some(media), ..Content::new(kind, body, object) })
 }
 

@@ -53,14 +53,27 @@ pub fn parse(body: &[u8]) -> Result<Vec<Update>, String> {
 fn entry(e: usize, value: Value, out: &mut Vec<Update>) -> Result<(), String> {
     let mut entry = into_object(value, "the entry")?;
     let waba_id = take_text(&mut entry, "id").unwrap_or_default();
+    let unreadable = |pointer: String, reason: String| Update {
+        pointer,
+        account: AccountKey::BusinessAccount { waba_id: waba_id.clone(), display_phone_number: None },
+        event: Err(reason),
+    };
+    let changes = match take_list(&mut entry, "changes") {
+        Ok(Some(changes)) => changes,
+        Ok(None) => {
+            out.push(unreadable(format!("/entry/{e}"), "the entry has no `changes`".to_owned()));
+            return Ok(());
+        }
+        Err(reason) => {
+            out.push(unreadable(format!("/entry/{e}/changes"), reason));
+            return Ok(());
+        }
+    };
     let time = timestamp(entry.get("time")).ok();
-    let changes = take_list(&mut entry, "changes")?.ok_or("the entry has no `changes`")?;
     for (c, value) in changes.into_iter().enumerate() {
         let pointer = format!("/entry/{e}/changes/{c}");
         if let Err(reason) = change(&pointer, &waba_id, time, value, out) {
-            let account =
-                AccountKey::BusinessAccount { waba_id: waba_id.clone(), display_phone_number: None };
-            out.push(Update { pointer, account, event: Err(reason) });
+            out.push(unreadable(pointer, reason));
         }
     }
     Ok(())

@@ -173,11 +173,7 @@ fn files_are_described_alike() {
         (
             MessageKind::Image,
             Some("Taj".to_owned()),
-            Media {
-                caption: Some("Taj".to_owned()),
-                url: Some("https://lookaside.fbsbx.com/x".to_owned()),
-                ..media("image/jpeg")
-            },
+            Media { url: Some("https://lookaside.fbsbx.com/x".to_owned()), ..media("image/jpeg") },
             json!({}),
         )
     );
