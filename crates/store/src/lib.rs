@@ -1,18 +1,26 @@
 //! All SQL. One text serves SQLite and PostgreSQL; what must differ is named where it differs.
 
+pub mod accounts;
 mod bulk;
+pub mod channels;
+pub mod contacts;
+pub mod conversations;
 pub mod counters;
 mod error;
 pub mod events;
+pub mod held;
+pub mod inbox;
 pub mod log;
 pub mod messages;
 mod migrate;
 mod postgres;
+mod select;
 mod sqlite;
 mod store;
 mod value;
 
 pub use bulk::{Rows, of};
 pub use error::{Error, Result};
+pub use select::Window;
 pub use store::{Db, Options, Reader, Store, Tx};
 pub use value::{Bind, Read, Row, Type, Value};

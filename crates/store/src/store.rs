@@ -240,6 +240,14 @@ impl Tx {
         }
     }
 
+    /// `FOR UPDATE` where rows can be locked one by one; SQLite's one writer needs none.
+    pub const fn lock_rows(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "FOR UPDATE",
+        }
+    }
+
     /// `FOR UPDATE SKIP LOCKED` where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn skip_locked(&self) -> &'static str {
         match self {

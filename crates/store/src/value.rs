@@ -238,6 +238,14 @@ impl Row {
         T::read(std::mem::replace(value, Value::Null(Type::Text)))
             .map_err(|detail| Error::Decode { column, detail })
     }
+
+    /// The JSON text in `column` as a `T`.
+    pub fn json<T: serde::de::DeserializeOwned>(&mut self, column: usize) -> Result<Option<T>> {
+        self.get::<Option<String>>(column)?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|_| Error::Decode { column, detail: "not the JSON it should be" })
+    }
 }
 
 /// The parameters of a statement, `$1` first.

@@ -1,0 +1,194 @@
+//! The inbox: what a message, or any other source, put before the team.
+
+use kabar_domain::channel::{InboxClass, InboxStatus};
+use kabar_domain::message::{Media, MessageKind, Platform};
+use kabar_domain::{
+    ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp,
+};
+use serde_json::Value as Json;
+
+use crate::args;
+use crate::counters::{self, Counter};
+use crate::error::{Error, Result};
+use crate::select::{Select, Window};
+use crate::store::{Db, Tx};
+use crate::value::{Bind, Row};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub organisation_id: OrganisationId,
+    pub id: InboxItemId,
+    pub class: InboxClass,
+    pub status: InboxStatus,
+    pub platform: Platform,
+    pub channel_id: Option<ChannelId>,
+    pub conversation_id: Option<ConversationId>,
+    pub contact_id: Option<ContactId>,
+    pub message_id: Option<MessageId>,
+    pub external_id: Option<String>,
+    pub kind: MessageKind,
+    /// Its own, or its message's.
+    pub text: Option<String>,
+    /// Its own, or its message's.
+    pub media: Vec<Media>,
+    /// Who is said to have sent it, `{name, phone, external_id}`.
+    pub sender: Option<Json>,
+    pub metadata: Option<Json>,
+    /// 0 to 1; `None` until it is understood.
+    pub confidence: Option<f64>,
+    pub reasons: Vec<String>,
+    /// `{site, facility, category, severity}`.
+    pub suggestions: Option<Json>,
+    /// What it was converted to, `{type, id, number}`.
+    pub record: Option<Json>,
+    pub occurred_at: Timestamp,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub contact_name: Option<String>,
+    pub contact_phone: Option<String>,
+}
+
+const SELECT: &str = "SELECT i.organisation_id, i.id, i.class, i.status, i.platform, i.channel_id,
+    i.conversation_id, i.contact_id, i.message_id, i.external_id, i.kind, COALESCE(i.text, m.body),
+    COALESCE(i.media, m.media), i.sender, i.metadata, i.confidence, i.reasons, i.suggestions, i.record,
+    i.occurred_at, i.created_at, i.updated_at, p.name, p.phone
+    FROM inbox_items i
+    LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
+    LEFT JOIN contacts p ON p.organisation_id = i.organisation_id AND p.id = i.contact_id
+    WHERE i.organisation_id = ?";
+
+fn item(mut row: Row) -> Result<Item> {
+    Ok(Item {
+        organisation_id: row.get(0)?,
+        id: row.get(1)?,
+        class: row.get(2)?,
+        status: row.get(3)?,
+        platform: row.get(4)?,
+        channel_id: row.get(5)?,
+        conversation_id: row.get(6)?,
+        contact_id: row.get(7)?,
+        message_id: row.get(8)?,
+        external_id: row.get(9)?,
+        kind: row.get(10)?,
+        text: row.get(11)?,
+        media: row.json(12)?.unwrap_or_default(),
+        sender: row.get(13)?,
+        metadata: row.get(14)?,
+        confidence: row.get(15)?,
+        reasons: row.json(16)?.unwrap_or_default(),
+        suggestions: row.get(17)?,
+        record: row.get(18)?,
+        occurred_at: row.get(19)?,
+        created_at: row.get(20)?,
+        updated_at: row.get(21)?,
+        contact_name: row.get(22)?,
+        contact_phone: row.get(23)?,
+    })
+}
+
+/// Which items to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub status: Option<InboxStatus>,
+    pub class: Option<InboxClass>,
+    pub channel: Option<ChannelId>,
+}
+
+impl Filter {
+    fn apply(self, select: &mut Select) {
+        // Written out, not a parameter: only then can a planner tell that the index of handled items has them.
+        match self.status {
+            Some(InboxStatus::New) => select.push("AND i.status = 1", Vec::new()),
+            Some(status) => {
+                select.push(&format!("AND i.status = {} AND i.status <> 1", status.code()), Vec::new())
+            }
+            None => select,
+        };
+        select.push_some("AND i.class = ?", self.class.map(Bind::value));
+        select.push_some("AND i.channel_id = ?", self.channel.map(Bind::value));
+    }
+}
+
+/// Newest first.
+pub async fn list(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    filter: Filter,
+    window: Window<InboxItemId>,
+) -> Result<Vec<Item>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    filter.apply(&mut select);
+    select.push_some("AND i.id < ?", window.after.map(Bind::value));
+    select.push("ORDER BY i.id DESC LIMIT ? OFFSET ?", args![window.limit, window.offset]);
+    select.fetch(db).await?.into_iter().map(item).collect()
+}
+
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
+    if filter.class.is_none() && filter.channel.is_none() {
+        return counters::inbox(db, organisation, filter.status).await;
+    }
+    let mut select =
+        Select::new("SELECT COUNT(*) FROM inbox_items i WHERE i.organisation_id = ?", args![organisation]);
+    filter.apply(&mut select);
+    select.count(db).await
+}
+
+pub async fn find(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: InboxItemId,
+) -> Result<Option<Item>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    select.push("AND i.id = ?", args![id]);
+    select.fetch_optional(db).await?.map(item).transpose()
+}
+
+/// The item another system already gave under its own reference.
+pub async fn find_external(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    external_id: &str,
+) -> Result<Option<Item>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    select.push("AND i.external_id = ?", args![external_id]);
+    select.fetch_optional(db).await?.map(item).transpose()
+}
+
+/// Adds the item and counts it; false, and nothing is written, when its `external_id` is there already.
+pub async fn insert(tx: &mut Tx, item: &Item) -> Result<bool> {
+    let encode = |value: &[Media]| (!value.is_empty()).then(|| serde_json::to_string(value)).transpose();
+    let media = encode(&item.media).map_err(|error| Error::Database(error.to_string()))?;
+    let added = tx
+        .execute(
+            "INSERT INTO inbox_items (organisation_id, id, class, status, platform, channel_id, conversation_id,
+                 contact_id, message_id, external_id, kind, text, media, sender, metadata, occurred_at, created_at,
+                 updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             ON CONFLICT DO NOTHING",
+            args![
+                item.organisation_id,
+                item.id,
+                item.class,
+                item.status,
+                item.platform,
+                item.channel_id,
+                item.conversation_id,
+                item.contact_id,
+                item.message_id,
+                item.external_id.as_ref(),
+                item.kind,
+                item.text.as_ref(),
+                media,
+                item.sender.as_ref(),
+                item.metadata.as_ref(),
+                item.occurred_at,
+                item.created_at,
+                item.updated_at,
+            ],
+        )
+        .await?;
+    if added == 1 {
+        counters::add(tx, item.organisation_id, Counter::Inbox(item.status), 1).await?;
+    }
+    Ok(added == 1)
+}
