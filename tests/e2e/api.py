@@ -120,8 +120,17 @@ class Organisation:
     def token(self, abilities: str, *more: str) -> str:
         """A token of the first admin, bound to this organisation."""
         printed = self.kabar.run(
-            "token", "create", "--email", Kabar.ADMIN_EMAIL, "--organisation", self.slug,
-            "--abilities", abilities, "--name", f"test {abilities}", *more,
+            "token",
+            "create",
+            "--email",
+            Kabar.ADMIN_EMAIL,
+            "--organisation",
+            self.slug,
+            "--abilities",
+            abilities,
+            "--name",
+            f"test {abilities}",
+            *more,
         )
         found = TOKEN.findall(printed)
         assert len(found) == 1, printed

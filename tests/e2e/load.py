@@ -90,7 +90,14 @@ class Load:
     """Posts distinct text messages of a few people from several connections until stopped."""
 
     def __init__(
-        self, kabar: Kabar, number: wa.Number, tally: Tally, *, connections: int = 8, people: int = 16, padding: int = 0,
+        self,
+        kabar: Kabar,
+        number: wa.Number,
+        tally: Tally,
+        *,
+        connections: int = 8,
+        people: int = 16,
+        padding: int = 0,
     ):
         self.kabar, self.number, self.tally = kabar, number, tally
         self.people = [f"62850{n:08d}" for n in range(people)]

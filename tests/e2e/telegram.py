@@ -61,7 +61,8 @@ class Hook:
 
         def registered() -> dict[str, Any]:
             calls = [
-                call for call in simulator.requests(provider="telegram")
+                call
+                for call in simulator.requests(provider="telegram")
                 if call["method"].lower() == "setwebhook" and account.bot_token in call["path"]
             ]
             assert calls, "Kabar has not called setWebhook"

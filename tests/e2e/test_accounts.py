@@ -9,7 +9,9 @@ from telegram import Hook
 
 
 def test_a_number_is_registered_and_its_secrets_stay_inside(organisation, api):
-    account = organisation.whatsapp(app_secret="s3cr3t-of-the-app", metadata={"note": "ours"}, settings={"tone": "warm"})
+    account = organisation.whatsapp(
+        app_secret="s3cr3t-of-the-app", metadata={"note": "ours"}, settings={"tone": "warm"}
+    )
     number = account.number
     for shown in (account.resource, *data(api.get("/messaging-accounts"))):
         assert ULID.match(shown["id"]) and ULID.match(shown["channel_id"])
@@ -41,7 +43,7 @@ def test_secrets_are_encrypted_at_rest(organisation, server, backend):
             assert secret.encode() not in dump and secret.encode().hex().encode() not in dump
 
 
-def test_a_bot_is_registered_and_its_webhook_set(organisation, bot, server, api):
+def test_a_bot_is_registered_and_its_webhook_set(bot, server, api):
     shown = bot.resource
     assert shown["platform"] == "telegram" and shown["status"] == "connected"
     assert bot.bot_token.split(":")[1] not in str(shown)
@@ -64,7 +66,10 @@ def test_platform_filter_and_paging(organisation, api):
     answer = api.get("/messaging-accounts", page=2, limit=3)
     assert len(data(answer)) == 1
     assert answer.json()["meta"] | {"next_cursor": None} == {
-        "current_page": 2, "per_page": 3, "total": 4, "next_cursor": None,
+        "current_page": 2,
+        "per_page": 3,
+        "total": 4,
+        "next_cursor": None,
     }
 
 
@@ -89,7 +94,7 @@ def test_update_changes_settings_and_keeps_the_rest(account, api):
     assert data(api.put(f"/messaging-accounts/{account.id}", {"display_name": "Support"}))["display_name"] == "Support"
 
 
-def test_update_refreshes_the_status(organisation, account, api, simulator):
+def test_update_refreshes_the_status(account, api, simulator):
     simulator.fault("error", method="*", code=190, times=1, provider="whatsapp")
     data(api.put(f"/messaging-accounts/{account.id}", {"settings": {}}), 200)
     simulator.clear_faults()
@@ -97,11 +102,14 @@ def test_update_refreshes_the_status(organisation, account, api, simulator):
     assert healed["status"] == "connected"
 
 
-def test_credentials_that_do_not_work_show_as_disconnected(organisation, api):
+def test_credentials_that_do_not_work_show_as_disconnected(api):
     number = wa.Number.new(serial())
     body = {
-        "platform": "whatsapp", "display_name": "Broken", "phone_number_id": number.phone_number_id,
-        "phone_number": number.phone_number, "access_token": "EAAwrong",
+        "platform": "whatsapp",
+        "display_name": "Broken",
+        "phone_number_id": number.phone_number_id,
+        "phone_number": number.phone_number,
+        "access_token": "EAAwrong",
     }
     answer = api.post("/messaging-accounts", body)
     if answer.status_code == 422:
@@ -129,8 +137,11 @@ def test_a_number_can_be_registered_once(new_organisation):
     first, second = new_organisation(), new_organisation()
     number = first.whatsapp().number
     body = {
-        "platform": "whatsapp", "display_name": "Again", "phone_number_id": number.phone_number_id,
-        "phone_number": number.phone_number, "access_token": number.access_token,
+        "platform": "whatsapp",
+        "display_name": "Again",
+        "phone_number_id": number.phone_number_id,
+        "phone_number": number.phone_number,
+        "access_token": number.access_token,
     }
     for organisation in (first, second):
         answer = organisation.api.post("/messaging-accounts", body)
@@ -145,9 +156,17 @@ def test_retiring_moves_assignments_to_the_default(organisation, api, server, si
     sender = f"62899{serial() % 10**7:07d}"
     wa.deliver(server, wa.arrival(retired.number, incoming := wa.message(sender)))
     conversation_id = organisation.message(incoming["id"])["conversation_id"]
-    linked = data(api.post("/channels", {
-        "messaging_account_id": retired.id, "kind": "group", "external_id": f"group-{serial()}", "display_name": "Ops",
-    }))
+    linked = data(
+        api.post(
+            "/channels",
+            {
+                "messaging_account_id": retired.id,
+                "kind": "group",
+                "external_id": f"group-{serial()}",
+                "display_name": "Ops",
+            },
+        )
+    )
     assert api.delete(f"/messaging-accounts/{retired.id}").is_success
     assert retired.id not in [a["id"] for a in api.all("/messaging-accounts")]
     assert data(api.get(f"/channels/{linked['id']}"))["messaging_account_id"] == default.id

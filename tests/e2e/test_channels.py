@@ -8,15 +8,26 @@ from harness import eventually
 
 OKTA = {"id", "type", "status", "display_name", "phone_number", "connected_at", "last_seen_at"}
 LAKSANA = {
-    "platform", "kind", "purpose", "messaging_account_id", "external_id", "allow_routine_logs", "allow_issues",
-    "default_site_id", "webhook", "archived_at",
+    "platform",
+    "kind",
+    "purpose",
+    "messaging_account_id",
+    "external_id",
+    "allow_routine_logs",
+    "allow_issues",
+    "default_site_id",
+    "webhook",
+    "archived_at",
 }
 
 
 def group(account, **more):
     return {
-        "messaging_account_id": account.id, "kind": "group", "external_id": f"group-{serial()}",
-        "display_name": "Tim Gedung A", "purpose": "maintenance",
+        "messaging_account_id": account.id,
+        "kind": "group",
+        "external_id": f"group-{serial()}",
+        "display_name": "Tim Gedung A",
+        "purpose": "maintenance",
     } | more
 
 
@@ -135,12 +146,16 @@ def test_paging(account, api):
         answer = api.get("/channels", page=page, limit=2)
         seen += [c["id"] for c in data(answer)]
         assert {k: answer.json()["meta"][k] for k in ("current_page", "per_page", "total")} == {
-            "current_page": page, "per_page": 2, "total": 5,
+            "current_page": page,
+            "per_page": 2,
+            "total": 5,
         }
     assert sorted(seen) == sorted(made)
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"per_page": 101}, {"page": 0}, {"page": "x"}, {"limit": "ten"}])
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 101}, {"per_page": 101}, {"page": 0}, {"page": "x"}, {"limit": "ten"}]
+)
 def test_paging_out_of_range_is_422(api, query):
     for path in ("/channels", "/contacts", "/conversations", "/inbox", "/messaging-accounts", "/organisations"):
         assert set(refused(api.get(path, **query), 422)["errors"]) == set(query)

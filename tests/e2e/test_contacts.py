@@ -13,8 +13,13 @@ def wa_id():
 
 def test_create_read_and_list(api):
     body = {
-        "wa_id": wa_id(), "phone": "+966 50 000 0000", "name": "Ali", "email": "ali@example.com", "language": "ar",
-        "profile": {"city": "Riyadh"}, "custom_fields": {"tier": "gold"},
+        "wa_id": wa_id(),
+        "phone": "+966 50 000 0000",
+        "name": "Ali",
+        "email": "ali@example.com",
+        "language": "ar",
+        "profile": {"city": "Riyadh"},
+        "custom_fields": {"tier": "gold"},
     }
     created = data(api.post("/contacts", body), 200)
     assert ULID.match(created["id"])
@@ -25,7 +30,9 @@ def test_create_read_and_list(api):
     listed = api.get("/contacts")
     assert [c["id"] for c in data(listed, 200)] == [created["id"]]
     assert {k: listed.json()["meta"][k] for k in ("current_page", "per_page", "total")} == {
-        "current_page": 1, "per_page": 25, "total": 1,
+        "current_page": 1,
+        "per_page": 25,
+        "total": 1,
     }
 
 

@@ -83,7 +83,7 @@ def test_filters(receive, organisation, account, api):
     assert api.total("/conversations", channel_id=account.channel_id) == 1
 
 
-def test_one_person_on_two_numbers_has_two_conversations(receive, organisation, account, api):
+def test_one_person_on_two_numbers_has_two_conversations(receive, organisation, api):
     who, other = sender(), organisation.whatsapp()
     first, second = receive(who), receive(who, account=other)
     assert first["conversation_id"] != second["conversation_id"]
@@ -112,7 +112,7 @@ def test_messages_are_newest_first(receive, api):
         assert seen == [ids[10], ids[20], ids[30]]
 
 
-def test_messages_of_the_same_second_keep_their_order(server, organisation, account, api):
+def test_messages_of_the_same_second_keep_their_order(server, organisation, account):
     who, at = sender(), str(int(time.time()))
     batch = [wa.message(who, content={"body": str(n)}, timestamp=at) for n in range(30)]
     wa.deliver(server, wa.arrival(account.number, *batch))
@@ -123,9 +123,25 @@ def test_messages_of_the_same_second_keep_their_order(server, organisation, acco
 def test_a_message_has_every_field_of_the_contract(receive):
     message = receive(sender())
     assert set(message) >= {
-        "id", "conversation_id", "channel_id", "direction", "type", "body", "status", "created_at",
-        "provider_message_id", "reply_to_id", "sender", "media", "payload", "error", "sent_at", "delivered_at",
-        "read_at", "failed_at", "occurred_at",
+        "id",
+        "conversation_id",
+        "channel_id",
+        "direction",
+        "type",
+        "body",
+        "status",
+        "created_at",
+        "provider_message_id",
+        "reply_to_id",
+        "sender",
+        "media",
+        "payload",
+        "error",
+        "sent_at",
+        "delivered_at",
+        "read_at",
+        "failed_at",
+        "occurred_at",
     }
     assert (message["direction"], message["type"], message["status"]) == ("inbound", "text", "received")
     assert message["body"] == "AC bocor di Gedung A"

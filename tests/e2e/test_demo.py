@@ -33,7 +33,8 @@ def demo(backend, make_kabar, new_database):
     kabar = make_kabar(new_database(backend))
     listen, database = kabar.environment["KABAR_LISTEN"], kabar.environment["KABAR_DATABASE_URL"]
     kabar.environment = harness.bare_environment() | {
-        "KABAR_LISTEN": listen, "KABAR_DATA_DIR": str(kabar.data_dir),
+        "KABAR_LISTEN": listen,
+        "KABAR_DATA_DIR": str(kabar.data_dir),
         **({"KABAR_DATABASE_URL": database} if backend == "postgres" else {}),
     }
     kabar.start("demo")
@@ -60,20 +61,26 @@ def test_a_first_message_and_its_answer(demo, browser, tmp_path):
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     elsewhere = []
-    page.on("request", lambda sent: None if sent.url.startswith((demo.base_url, "data:")) else elsewhere.append(sent.url))
+    page.on(
+        "request", lambda sent: None if sent.url.startswith((demo.base_url, "data:")) else elsewhere.append(sent.url)
+    )
     page.goto(demo.base_url + "/demo")
     box = page.get_by_role("textbox").first
     box.fill("AC bocor di Gedung A")
     box.press("Enter")
 
     def conversation():
-        found = [c for c in api.all("/conversations") if [
-            m for m in data(api.get(f"/conversations/{c['id']}/messages")) if m["body"] == "AC bocor di Gedung A"
-        ]]
+        found = [
+            c
+            for c in api.all("/conversations")
+            if [m for m in data(api.get(f"/conversations/{c['id']}/messages")) if m["body"] == "AC bocor di Gedung A"]
+        ]
         return found and found[0]
 
     conversation_id = eventually(conversation)["id"]
-    assert [i for i in api.all("/inbox") if i["conversation_id"] == conversation_id and i["text"] == "AC bocor di Gedung A"]
+    assert [
+        i for i in api.all("/inbox") if i["conversation_id"] == conversation_id and i["text"] == "AC bocor di Gedung A"
+    ]
     message = data(api.post("/messages", {"conversation_id": conversation_id, "body": "Teknisi datang jam 10"}), 200)
     assert message["status"] == "queued"
     expect(page.get_by_text("Teknisi datang jam 10")).to_be_visible(timeout=15_000)

@@ -38,23 +38,37 @@ def test_operations_are_named_verb_resource_and_described(document):
 
 
 def test_both_documents_operations_are_there(document):
-    have = {
-        (method, re.sub(r"\{\w+\}", "{}", path)) for path, item in document["paths"].items() for method in item
-    }
+    have = {(method, re.sub(r"\{\w+\}", "{}", path)) for path, item in document["paths"].items() for method in item}
     wanted = [
-        ("post", "/api/v1/auth/login"), ("get", "/api/v1/auth/me"), ("get", "/api/v1/user/me"),
+        ("post", "/api/v1/auth/login"),
+        ("get", "/api/v1/auth/me"),
+        ("get", "/api/v1/user/me"),
         ("post", "/api/v1/auth/logout"),
-        ("get", "/api/v1/organisations"), ("post", "/api/v1/organisations"),
-        ("get", "/api/v1/organisations/{}"), ("put", "/api/v1/organisations/{}"),
-        ("get", "/api/v1/messaging-accounts"), ("post", "/api/v1/messaging-accounts"),
-        ("put", "/api/v1/messaging-accounts/{}"), ("delete", "/api/v1/messaging-accounts/{}"),
-        ("get", "/api/v1/channels"), ("post", "/api/v1/channels"), ("get", "/api/v1/channels/{}"),
-        ("put", "/api/v1/channels/{}"), ("delete", "/api/v1/channels/{}"),
-        ("get", "/api/v1/contacts"), ("post", "/api/v1/contacts"), ("get", "/api/v1/contacts/{}"),
-        ("get", "/api/v1/conversations"), ("get", "/api/v1/conversations/{}"),
-        ("get", "/api/v1/conversations/{}/messages"), ("post", "/api/v1/messages"),
-        ("get", "/api/v1/inbox"), ("post", "/api/v1/inbox"),
-        ("get", "/webhooks/whatsapp"), ("post", "/webhooks/whatsapp"), ("post", "/webhooks/telegram"),
+        ("get", "/api/v1/organisations"),
+        ("post", "/api/v1/organisations"),
+        ("get", "/api/v1/organisations/{}"),
+        ("put", "/api/v1/organisations/{}"),
+        ("get", "/api/v1/messaging-accounts"),
+        ("post", "/api/v1/messaging-accounts"),
+        ("put", "/api/v1/messaging-accounts/{}"),
+        ("delete", "/api/v1/messaging-accounts/{}"),
+        ("get", "/api/v1/channels"),
+        ("post", "/api/v1/channels"),
+        ("get", "/api/v1/channels/{}"),
+        ("put", "/api/v1/channels/{}"),
+        ("delete", "/api/v1/channels/{}"),
+        ("get", "/api/v1/contacts"),
+        ("post", "/api/v1/contacts"),
+        ("get", "/api/v1/contacts/{}"),
+        ("get", "/api/v1/conversations"),
+        ("get", "/api/v1/conversations/{}"),
+        ("get", "/api/v1/conversations/{}/messages"),
+        ("post", "/api/v1/messages"),
+        ("get", "/api/v1/inbox"),
+        ("post", "/api/v1/inbox"),
+        ("get", "/webhooks/whatsapp"),
+        ("post", "/webhooks/whatsapp"),
+        ("post", "/webhooks/telegram"),
     ]
     assert [pair for pair in wanted if pair not in have] == []
 

@@ -44,7 +44,9 @@ def exactly_once(kabar, organisation, tally):
     kabar.wait_applied(120)
     stored = collections.Counter(m["provider_message_id"] for m in organisation.messages())
     assert [name for name, count in stored.items() if count > 1] == []
-    assert tally.acknowledged - stored.keys() == set(), f"{len(tally.acknowledged - stored.keys())} acknowledged and lost"
+    assert tally.acknowledged - stored.keys() == set(), (
+        f"{len(tally.acknowledged - stored.keys())} acknowledged and lost"
+    )
     assert stored.keys() - tally.sent == set()
     # The rows that hang on a message are as many.
     assert organisation.api.total("/inbox") == len(stored)
@@ -78,7 +80,9 @@ def test_killed_while_sending(backend, make_kabar, new_database, simulator):
     kabar = make_kabar(new_database(backend), simulator=simulator)
     kabar.start()
     simulator.clear_faults()
-    simulator.configure(webhook_whatsapp=kabar.base_url + "/webhooks/whatsapp", app_secret=kabar.keys.app_secret, auto_statuses=True)
+    simulator.configure(
+        webhook_whatsapp=kabar.base_url + "/webhooks/whatsapp", app_secret=kabar.keys.app_secret, auto_statuses=True
+    )
     organisation, account = prepare(kabar)
     sent, refused = [], 0
     for turn in range(5):
@@ -115,7 +119,9 @@ def small_disk(workspace):
     directory = workspace / f"small-{serial()}"
     directory.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "kabar-test", str(directory)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "kabar-test", str(directory)],
+        capture_output=True,
+        text=True,
     )
     if done.returncode != 0:
         pytest.fail(f"a small file system cannot be mounted, run as root: {done.stderr}")
@@ -315,7 +321,7 @@ def test_too_large_is_refused_before_it_is_all_sent(server):
         connection.close()
 
 
-def test_an_api_body_has_a_limit_too(server, organisation):
+def test_an_api_body_has_a_limit_too(organisation):
     answer = organisation.api.post("/contacts", {"wa_id": "62811", "name": "x" * (4 * MEGABYTE)})
     assert answer.status_code == 413
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
@@ -331,9 +337,13 @@ def test_broken_json_is_kept_and_a_wrong_signature_is_not(server, organisation, 
     assert server.metric("kabar_inbound_acknowledged_total") == acknowledged + 1
 
     def kept():
-        rows = [json.loads(line) for line in server.run("inbound", "list", "--held", "--json").splitlines() if line.strip()]
+        rows = [
+            json.loads(line) for line in server.run("inbound", "list", "--held", "--json").splitlines() if line.strip()
+        ]
         rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
-        return any(marker in server.run("inbound", "show", str(row["id"])) for row in rows if row["reason"] == "quarantined")
+        return any(
+            marker in server.run("inbound", "show", str(row["id"])) for row in rows if row["reason"] == "quarantined"
+        )
 
     eventually(kept)
     wa.deliver(server, wa.arrival(account.number, message := wa.message("62811777")))
@@ -351,7 +361,7 @@ def ends(connection, within):
         raise AssertionError(f"still open after {within} s") from None
 
 
-def test_a_body_that_stalls(server, organisation, account):
+def test_a_body_that_stalls(server, account):
     """Slow clients are let go; nobody waits for them."""
     head = b"POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
     stalled = [Connection(server.port) for _ in range(50)]
@@ -370,7 +380,7 @@ def test_a_body_that_stalls(server, organisation, account):
         connection.close()
 
 
-def test_a_client_that_never_reads_is_no_trouble(server, account):
+def test_a_client_that_never_reads_is_no_trouble(server):
     connection = Connection(server.port)
     connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
     for _ in range(50):
@@ -383,7 +393,10 @@ def test_a_client_that_never_reads_is_no_trouble(server, account):
 @pytest.mark.parametrize(
     "raw",
     [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n", b"x" * 100_000,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        b"x" * 100_000,
         b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(5000)) + b"\r\n",
         b"POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
@@ -490,12 +503,16 @@ def test_sigterm_does_not_wait_for_idle_connections(own):
 def test_sigterm_keeps_what_is_queued_to_send(backend, make_kabar, new_database, simulator):
     kabar = make_kabar(new_database(backend), simulator=simulator)
     kabar.start()
-    simulator.configure(webhook_whatsapp=kabar.base_url + "/webhooks/whatsapp", app_secret=kabar.keys.app_secret, auto_statuses=True)
+    simulator.configure(
+        webhook_whatsapp=kabar.base_url + "/webhooks/whatsapp", app_secret=kabar.keys.app_secret, auto_statuses=True
+    )
     organisation, account = prepare(kabar)
     sent = [
-        data(organisation.api.post(
-            "/messages", {"channel_id": account.channel_id, "wa_id": f"62855{serial() % 10**8:08d}", "body": "x"}
-        ))
+        data(
+            organisation.api.post(
+                "/messages", {"channel_id": account.channel_id, "wa_id": f"62855{serial() % 10**8:08d}", "body": "x"}
+            )
+        )
         for _ in range(30)
     ]
     assert kabar.stop() == 0

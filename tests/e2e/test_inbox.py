@@ -9,17 +9,28 @@ from api import TIME, ULID, UNKNOWN_ID, data, refused, serial
 from harness import eventually
 
 ITEM = {
-    "id", "class", "confidence", "reasons", "status", "suggestions", "record", "message_id", "conversation_id",
+    "id",
+    "class",
+    "confidence",
+    "reasons",
+    "status",
+    "suggestions",
+    "record",
+    "message_id",
+    "conversation_id",
 }
 
 
 def test_ingest_and_read_back(api):
     body = {
-        "external_id": f"crm-{serial()}", "platform": "other",
+        "external_id": f"crm-{serial()}",
+        "platform": "other",
         "sender": {"name": "Ibu Rina", "phone": "+62811000111", "external_id": "rina"},
-        "type": "image", "text": "Lampu mati di lobi",
+        "type": "image",
+        "text": "Lampu mati di lobi",
         "media": [{"id": "m-1", "mime_type": "image/jpeg", "sha256": "ab" * 32, "caption": "Lobi"}],
-        "occurred_at": "2026-05-06T10:21:00+07:00", "metadata": {"ticket": 7},
+        "occurred_at": "2026-05-06T10:21:00+07:00",
+        "metadata": {"ticket": 7},
     }
     item = data(api.post("/inbox", body))
     assert set(item) >= ITEM
@@ -43,7 +54,10 @@ def test_text_alone_is_enough(api):
 
 
 def test_any_event_is_taken(api):
-    for body in ({"type": "sensor_alarm", "metadata": {"celsius": 41.5}}, {"media": [{"id": "x", "mime_type": "image/png"}]}):
+    for body in (
+        {"type": "sensor_alarm", "metadata": {"celsius": 41.5}},
+        {"media": [{"id": "x", "mime_type": "image/png"}]},
+    ):
         data(api.post("/inbox", body))
     assert api.total("/inbox") == 2
 
@@ -89,7 +103,10 @@ def test_a_received_message_becomes_an_item(server, organisation, account, api):
 def test_what_nobody_said_is_no_item(server, organisation, account, api):
     who = f"62818{serial() % 10**7:07d}"
     first = wa.message(who)
-    wa.deliver(server, wa.arrival(account.number, first, wa.message(who, "reaction", {"message_id": first["id"], "emoji": "👍"})))
+    wa.deliver(
+        server,
+        wa.arrival(account.number, first, wa.message(who, "reaction", {"message_id": first["id"], "emoji": "👍"})),
+    )
     organisation.message(first["id"])
     server.wait_applied()
     assert api.total("/inbox") == 1

@@ -52,7 +52,9 @@ def test_update_changes_what_is_sent_and_keeps_the_rest(api, organisation, accou
 def test_a_timezone_that_does_not_exist_is_422(api, organisation, timezone):
     assert "timezone" in refused(api.post("/organisations", fields(timezone=timezone)), 422)["errors"]
     if timezone is not None:
-        assert "timezone" in refused(api.put(f"/organisations/{organisation.id}", {"timezone": timezone}), 422)["errors"]
+        assert (
+            "timezone" in refused(api.put(f"/organisations/{organisation.id}", {"timezone": timezone}), 422)["errors"]
+        )
 
 
 def test_a_slug_in_use_is_refused(api, organisation):

@@ -40,8 +40,8 @@ def test_the_first_start_prints_the_admins_password_once(backend, make_kabar, ne
     assert kabar.stop() == 0
     before = kabar.log()
     kabar.start()
-    assert not re.search(r"(?i)password\W+(?:is\W+)?[A-Za-z0-9_\-]{12,}", kabar.log()[len(before):])
-    assert password not in kabar.log()[len(before):]
+    assert not re.search(r"(?i)password\W+(?:is\W+)?[A-Za-z0-9_\-]{12,}", kabar.log()[len(before) :])
+    assert password not in kabar.log()[len(before) :]
     # The session and the person outlive the restart.
     assert api.get("/auth/me").status_code == 200
     assert login(kabar, email, password)
@@ -145,8 +145,11 @@ def test_an_unknown_environment_variable_is_refused_too(plain):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("KABAR_LISTEN", "nowhere"), ("KABAR_DATABASE_URL", "mysql://x"), ("KABAR_PUBLIC_URL", "not a url"),
-        ("KABAR_MASTER_KEY", "short"), ("KABAR_META_BASE_URL", "::"),
+        ("KABAR_LISTEN", "nowhere"),
+        ("KABAR_DATABASE_URL", "mysql://x"),
+        ("KABAR_PUBLIC_URL", "not a url"),
+        ("KABAR_MASTER_KEY", "short"),
+        ("KABAR_META_BASE_URL", "::"),
     ],
 )
 def test_a_wrong_value_is_named(plain, name, value):
@@ -160,7 +163,12 @@ def test_a_wrong_value_is_named(plain, name, value):
 def test_config_check_is_content_with_a_good_one_and_hides_secrets(plain):
     said = plain.run("config", "check")
     assert str(plain.port) in said
-    for secret in (plain.keys.app_secret, plain.keys.admin_password, plain.keys.telegram_secret, plain.keys.verify_token):
+    for secret in (
+        plain.keys.app_secret,
+        plain.keys.admin_password,
+        plain.keys.telegram_secret,
+        plain.keys.verify_token,
+    ):
         assert secret not in said
 
 
@@ -236,7 +244,13 @@ def test_help_says_what_there_is(plain):
     for command in ("serve", "demo", "migrate", "user", "token", "config", "openapi", "inbound"):
         assert re.search(rf"^\s+{command}\b\s+\S", said, re.M), f"{command} is missing or not explained:\n{said}"
     assert "--listen" in plain.run("serve", "--help") and "KABAR_LISTEN" in plain.run("serve", "--help")
-    for command in (("user", "create"), ("token", "create"), ("inbound", "replay"), ("inbound", "list"), ("config", "check")):
+    for command in (
+        ("user", "create"),
+        ("token", "create"),
+        ("inbound", "replay"),
+        ("inbound", "list"),
+        ("config", "check"),
+    ):
         assert len(plain.run(*command, "--help").splitlines()) > 5
     assert re.search(r"\d+\.\d+\.\d+", plain.run("--version"))
 
@@ -256,23 +270,56 @@ def test_migrate_alone_prepares_the_database(fresh):
 
 def test_user_and_token_commands(server, organisation):
     email = f"person{serial()}@example.com"
-    create = ("user", "create", "--email", email, "--name", "Ani", "--password-stdin", "--organisation", organisation.slug)
+    create = (
+        "user",
+        "create",
+        "--email",
+        email,
+        "--name",
+        "Ani",
+        "--password-stdin",
+        "--organisation",
+        organisation.slug,
+    )
     server.run(*create, "--role", "agent", stdin="correct horse battery\n")
     assert login(server, email, "correct horse battery")["organisations"][0]["role"] == "agent"
     again = server.cli(*create, "--role", "agent", stdin="other password 1\n")
     assert again.returncode != 0 and email in again.stderr + again.stdout
     for arguments in (("--role", "king"), ("--role", "agent", "--organisation", "no-such")):
-        done = server.cli("user", "create", "--email", f"p{serial()}@example.com", "--name", "A", "--password-stdin",
-                          *(() if "--organisation" in arguments else ("--organisation", organisation.slug)),
-                          *arguments, stdin="some password 1\n")
+        done = server.cli(
+            "user",
+            "create",
+            "--email",
+            f"p{serial()}@example.com",
+            "--name",
+            "A",
+            "--password-stdin",
+            *(() if "--organisation" in arguments else ("--organisation", organisation.slug)),
+            *arguments,
+            stdin="some password 1\n",
+        )
         assert done.returncode != 0 and "panicked" not in done.stderr
     printed = server.run(
-        "token", "create", "--email", email, "--organisation", organisation.slug, "--abilities", "read,send",
-        "--expires-days", "30", "--name", "CI",
+        "token",
+        "create",
+        "--email",
+        email,
+        "--organisation",
+        organisation.slug,
+        "--abilities",
+        "read,send",
+        "--expires-days",
+        "30",
+        "--name",
+        "CI",
     )
     [token] = TOKEN.findall(printed)
     me = data(Api(server.base_url, token).get("/auth/me"))
-    assert (me["user"]["email"], me["token"]["name"], sorted(me["token"]["abilities"])) == (email, "CI", ["read", "send"])
+    assert (me["user"]["email"], me["token"]["name"], sorted(me["token"]["abilities"])) == (
+        email,
+        "CI",
+        ["read", "send"],
+    )
     for arguments in (("--abilities", "fly"), ("--abilities", "read", "--email", "nobody@example.com")):
         base = () if "--email" in arguments else ("--email", email)
         done = server.cli("token", "create", *base, "--organisation", organisation.slug, "--name", "x", *arguments)
@@ -280,8 +327,20 @@ def test_user_and_token_commands(server, organisation):
 
 
 def test_a_short_password_is_refused(server, organisation):
-    done = server.cli("user", "create", "--email", f"p{serial()}@example.com", "--name", "A", "--password-stdin",
-                      "--organisation", organisation.slug, "--role", "agent", stdin="short\n")
+    done = server.cli(
+        "user",
+        "create",
+        "--email",
+        f"p{serial()}@example.com",
+        "--name",
+        "A",
+        "--password-stdin",
+        "--organisation",
+        organisation.slug,
+        "--role",
+        "agent",
+        stdin="short\n",
+    )
     assert done.returncode != 0
 
 
@@ -346,7 +405,11 @@ def test_logs_hold_neither_secrets_nor_what_people_write(server, organisation, s
     account = organisation.whatsapp(app_secret=secret)
     bot = organisation.telegram()
     said, name, answered = f"rahasia-{serial()}", f"Nama{serial()}", f"jawaban-{serial()}"
-    wa.deliver(server, wa.arrival(account.number, incoming := wa.message("62811555", content={"body": said}), name=name), secret)
+    wa.deliver(
+        server,
+        wa.arrival(account.number, incoming := wa.message("62811555", content={"body": said}), name=name),
+        secret,
+    )
     message = organisation.message(incoming["id"])
     simulator.configure(webhook_whatsapp=server.base_url + "/webhooks/whatsapp", app_secret=secret)
     data(organisation.api.post("/messages", {"conversation_id": message["conversation_id"], "body": answered}))
@@ -358,13 +421,24 @@ def test_logs_hold_neither_secrets_nor_what_people_write(server, organisation, s
     server.http.get("/api/v1/channels", headers={"X-API-Key": token})
     password = f"pass-word-{serial()}"
     server.http.post("/api/v1/auth/login", json={"email": "ani@example.com", "password": password})
-    server.http.get("/webhooks/whatsapp", params={"hub.verify_token": server.keys.verify_token, "hub.mode": "subscribe"})
+    server.http.get(
+        "/webhooks/whatsapp", params={"hub.verify_token": server.keys.verify_token, "hub.mode": "subscribe"}
+    )
     eventually(lambda: [m for m in organisation.messages() if m["status"] in ("sent", "delivered", "read")])
     log = server.log()
     assert log, "nothing is logged at all"
     hidden = [
-        said, name, answered, secret, account.number.access_token, bot.bot_token, bot.bot_token.split(":")[1], password,
-        token.split("|")[1], organisation.admin_token.split("|")[1], *vars(server.keys).values(),
+        said,
+        name,
+        answered,
+        secret,
+        account.number.access_token,
+        bot.bot_token,
+        bot.bot_token.split(":")[1],
+        password,
+        token.split("|")[1],
+        organisation.admin_token.split("|")[1],
+        *vars(server.keys).values(),
     ]
     assert [text for text in hidden if text in log] == []
 
@@ -381,4 +455,3 @@ def test_sigterm_ends_it_in_good_order(fresh):
     assert fresh.stop() == 0
     assert time.monotonic() - start < 10
     assert "panicked" not in fresh.log()
-

@@ -23,9 +23,7 @@ OTHER = re.compile(r"^/(webhooks/.*|healthz|readyz|metrics|openapi\.json|docs.*|
 
 
 def operations(document):
-    found = [
-        (method, path) for path, item in document["paths"].items() for method in METHODS if method in item
-    ]
+    found = [(method, path) for path, item in document["paths"].items() for method in METHODS if method in item]
     assert len(found) > 20
     return sorted(found)
 
@@ -61,7 +59,9 @@ def test_without_a_token_it_is_401(server, document):
 def test_without_the_ability_it_is_403(server, organisation, document):
     """A token that may do anything but what the operation needs is refused, before its body is looked at."""
     tokens = {
-        "read": organisation.token("read"), "write": organisation.token("write"), "send": organisation.token("send"),
+        "read": organisation.token("read"),
+        "write": organisation.token("write"),
+        "send": organisation.token("send"),
     }
     weak = {"get": ("write", "send"), "post": ("read",), "put": ("read",), "patch": ("read",), "delete": ("read",)}
     for method, path in operations(document):
@@ -168,7 +168,8 @@ def test_foreign_ids_in_bodies_and_filters(resources, new_organisation):
     send = {"wa_id": "628111", "body": "x"}
     refused(api.post("/messages", send | {"channel_id": ids["channels"]}), 404, "Channel not found.")
     refused(
-        api.post("/messages", {"conversation_id": ids["conversations"], "body": "x"}), 404,
+        api.post("/messages", {"conversation_id": ids["conversations"], "body": "x"}),
+        404,
         "No query results for model [Conversation].",
     )
     group = {"kind": "group", "external_id": "g", "display_name": "x"}
@@ -187,8 +188,18 @@ def test_foreign_ids_in_bodies_and_filters(resources, new_organisation):
 def test_a_session_cannot_pick_an_organisation_it_is_no_member_of(server, organisation, new_organisation):
     email, password = f"person{serial()}@example.com", f"pass-word-{serial()}"
     server.run(
-        "user", "create", "--email", email, "--name", "Ani", "--password-stdin", "--organisation", organisation.slug,
-        "--role", "owner", stdin=password + "\n",
+        "user",
+        "create",
+        "--email",
+        email,
+        "--name",
+        "Ani",
+        "--password-stdin",
+        "--organisation",
+        organisation.slug,
+        "--role",
+        "owner",
+        stdin=password + "\n",
     )
     from api import login
 
@@ -200,7 +211,10 @@ def test_a_session_cannot_pick_an_organisation_it_is_no_member_of(server, organi
         assert answer.status_code in (403, 404)
         assert answer.status_code == unknown.status_code
     assert Api(server.base_url, token, organisation.slug).get("/contacts").status_code == 200
-    assert data(Api(server.base_url, token).get("/organisations")) and Api(server.base_url, token).total("/organisations") == 1
+    assert (
+        data(Api(server.base_url, token).get("/organisations"))
+        and Api(server.base_url, token).total("/organisations") == 1
+    )
 
 
 def test_a_wrong_method_or_path_is_json_too(server, organisation):

@@ -36,7 +36,9 @@ def handshake(server, **query):
 
 
 def test_handshake_echoes_the_challenge_and_nothing_else(server):
-    answer = handshake(server, hub_mode="subscribe", hub_challenge="1158201444", hub_verify_token=server.keys.verify_token)
+    answer = handshake(
+        server, hub_mode="subscribe", hub_challenge="1158201444", hub_verify_token=server.keys.verify_token
+    )
     assert (answer.status_code, answer.text) == (200, "1158201444")
     assert answer.headers["content-type"].startswith("text/plain")
 
@@ -72,7 +74,7 @@ def test_a_wrong_handshake_is_refused_and_echoes_nothing(server, query):
 # Signatures.
 
 
-def test_the_published_vector(make_kabar, workspace):
+def test_the_published_vector(make_kabar):
     """A body with escaped letters and slashes, as Meta signs it."""
     kabar = make_kabar(environment={"META_APP_SECRET": "test_app_secret"}).start()
     raw = (
@@ -185,42 +187,76 @@ KINDS = [
     ("audio", IMAGE | {"mime_type": "audio/mpeg", "voice": False}, "audio", None),
     ("audio", IMAGE | {"mime_type": "audio/ogg; codecs=opus", "voice": True}, "voice", None),
     ("voice", IMAGE | {"mime_type": "audio/ogg; codecs=opus"}, "voice", None),
-    ("document", IMAGE | {"mime_type": "application/pdf", "filename": "lap.pdf", "caption": "Laporan"}, "document", "Laporan"),
+    (
+        "document",
+        IMAGE | {"mime_type": "application/pdf", "filename": "lap.pdf", "caption": "Laporan"},
+        "document",
+        "Laporan",
+    ),
     ("document", IMAGE | {"mime_type": "application/x-unheard-of"}, "document", None),
     ("sticker", IMAGE | {"mime_type": "image/webp", "animated": True}, "sticker", None),
-    ("location", {"latitude": -6.2, "longitude": 106.8, "name": "Gedung A", "address": "Jl. Merdeka"}, "location", "Gedung A"),
+    (
+        "location",
+        {"latitude": -6.2, "longitude": 106.8, "name": "Gedung A", "address": "Jl. Merdeka"},
+        "location",
+        "Gedung A",
+    ),
     ("location", {"latitude": -6.2, "longitude": 106.8}, "location", None),
     (
         "contacts",
-        [{"name": {"formatted_name": "Pak Joko", "first_name": "Joko"}, "phones": [{"phone": "+62 811", "wa_id": "62811"}]}],
-        "contacts", "Pak Joko",
+        [
+            {
+                "name": {"formatted_name": "Pak Joko", "first_name": "Joko"},
+                "phones": [{"phone": "+62 811", "wa_id": "62811"}],
+            }
+        ],
+        "contacts",
+        "Pak Joko",
     ),
     ("button", {"payload": "yes-1", "text": "Ya, lanjut"}, "button", "Ya, lanjut"),
     ("interactive", {"type": "button_reply", "button_reply": {"id": "b1", "title": "Setuju"}}, "interactive", "Setuju"),
     (
-        "interactive", {"type": "list_reply", "list_reply": {"id": "r1", "title": "Listrik", "description": "Kabel"}},
-        "interactive", "Listrik",
+        "interactive",
+        {"type": "list_reply", "list_reply": {"id": "r1", "title": "Listrik", "description": "Kabel"}},
+        "interactive",
+        "Listrik",
     ),
     (
         "interactive",
-        {"type": "nfm_reply", "nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"flow_token":"t","site":"A"}'}},
-        "flow", None,
+        {
+            "type": "nfm_reply",
+            "nfm_reply": {"name": "flow", "body": "Sent", "response_json": '{"flow_token":"t","site":"A"}'},
+        },
+        "flow",
+        None,
     ),
     (
         "interactive",
-        {"type": "call_permission_reply", "call_permission_reply": {"response": "accept", "response_source": "user_action"}},
-        "interactive", None,
+        {
+            "type": "call_permission_reply",
+            "call_permission_reply": {"response": "accept", "response_source": "user_action"},
+        },
+        "interactive",
+        None,
     ),
     (
         "interactive",
-        {"type": "payment_method", "payment_method": {"payment_method": "card", "reference_id": "r", "credential_id": "c"}},
-        "interactive", None,
+        {
+            "type": "payment_method",
+            "payment_method": {"payment_method": "card", "reference_id": "r", "credential_id": "c"},
+        },
+        "interactive",
+        None,
     ),
     (
         "order",
-        {"catalog_id": "c", "text": "Segera", "product_items": [
-            {"product_retailer_id": "p", "quantity": 2, "item_price": 15.5, "currency": "IDR"}]},
-        "order", "Segera",
+        {
+            "catalog_id": "c",
+            "text": "Segera",
+            "product_items": [{"product_retailer_id": "p", "quantity": 2, "item_price": 15.5, "currency": "IDR"}],
+        },
+        "order",
+        "Segera",
     ),
     ("order", {"catalog_id": "c", "text": "", "product_items": []}, "order", None),
     ("a_kind_of_2031", {"anything": {"at": ["all"]}}, "unknown", None),
@@ -231,7 +267,7 @@ KINDS = [
 @pytest.mark.parametrize(
     ("kind", "content", "expected", "body"), KINDS, ids=[f"{n}-{kind[0]}-{kind[2]}" for n, kind in enumerate(KINDS)]
 )
-def test_each_kind(receive, server, organisation, kind, content, expected, body):
+def test_each_kind(receive, organisation, kind, content, expected, body):
     stored = receive(wa.message(sender(), kind, content))
     assert (stored["type"], stored["direction"], stored["status"]) == (expected, "inbound", "received")
     if body is not None:
@@ -267,7 +303,13 @@ def test_reply_forward_and_referral(receive):
     assert unseen["reply_to_id"] is None
     for mark in ("forwarded", "frequently_forwarded"):
         assert receive(wa.message(who, context={mark: True}))["payload"][mark] is True
-    advert = {"source_url": "https://fb.me/x", "source_id": "1", "source_type": "ad", "headline": "Promo", "ctwa_clid": "c"}
+    advert = {
+        "source_url": "https://fb.me/x",
+        "source_id": "1",
+        "source_type": "ad",
+        "headline": "Promo",
+        "ctwa_clid": "c",
+    }
     assert receive(wa.message(who, referral=advert))["payload"]["referral"]["headline"] == "Promo"
 
 
@@ -285,7 +327,10 @@ def test_reactions_come_and_go(receive, organisation, server, account):
     receive_reaction = wa.message(who, "reaction", {"message_id": first["provider_message_id"], "emoji": "👍"})
     wa.deliver(server, wa.arrival(account.number, receive_reaction))
     eventually(lambda: "👍" in json.dumps(marks(), ensure_ascii=False))
-    for removal in ({"message_id": first["provider_message_id"]}, {"message_id": first["provider_message_id"], "emoji": ""}):
+    for removal in (
+        {"message_id": first["provider_message_id"]},
+        {"message_id": first["provider_message_id"], "emoji": ""},
+    ):
         stored = wa.message(who, "reaction", removal)
         wa.deliver(server, wa.arrival(account.number, stored))
         server.wait_applied()
@@ -329,7 +374,7 @@ def test_revokes_keep_our_copy(receive, organisation, server, account):
     assert TIME.match(eventually(changed)["revoked_at"])
 
 
-def test_an_edit_and_a_revoke_of_something_never_seen(receive, server, account, organisation):
+def test_an_edit_and_a_revoke_of_something_never_seen(receive, server, account):
     who = sender()
     wa.deliver(server, wa.arrival(account.number, wa.message(who, "revoke", {"original_message_id": "wamid.unseen"})))
     edit = {"original_message_id": "wamid.unseen", "message": {"type": "text", "text": {"body": "baru"}}}
@@ -383,12 +428,16 @@ def test_a_sender_with_a_hidden_number(server, organisation, account):
 def test_a_regenerated_user_id_is_the_same_person(server, organisation, account):
     old, new = f"US.{serial()}", f"US.{serial()}"
     first = wa.message(None, from_user_id=old)
-    wa.deliver(server, wa.envelope(wa.change(account.number, contacts=[wa.contact(None, user_id=old)], messages=[first])))
+    wa.deliver(
+        server, wa.envelope(wa.change(account.number, contacts=[wa.contact(None, user_id=old)], messages=[first]))
+    )
     person = organisation.contact_of(organisation.message(first["id"]))
     update = {"detail": "changed", "user_id": {"previous": old, "current": new}, "timestamp": int(time.time())}
     wa.deliver(server, wa.envelope(wa.change(account.number, "user_id_update", user_id_update=[update])))
     later = wa.message(None, from_user_id=new)
-    wa.deliver(server, wa.envelope(wa.change(account.number, contacts=[wa.contact(None, user_id=new)], messages=[later])))
+    wa.deliver(
+        server, wa.envelope(wa.change(account.number, contacts=[wa.contact(None, user_id=new)], messages=[later]))
+    )
     assert organisation.contact_of(organisation.message(later["id"]))["id"] == person["id"]
 
 
@@ -408,7 +457,7 @@ def test_a_group_is_one_conversation_with_several_people(server, organisation, a
     assert (channel["kind"], channel["external_id"]) == ("group", group)
 
 
-def test_the_same_person_in_a_group_and_alone(server, organisation, account, receive):
+def test_the_same_person_in_a_group_and_alone(organisation, receive):
     who, group = sender(), f"1203633{serial()}"
     alone = receive(wa.message(who))
     together = receive(wa.message(who, group_id=group))
@@ -419,8 +468,13 @@ def test_the_same_person_in_a_group_and_alone(server, organisation, account, rec
 def test_a_groups_title_comes_with_its_creation(server, organisation, account):
     group = f"1203634{serial()}"
     created = {
-        "timestamp": str(int(time.time())), "group_id": group, "type": "group_create", "request_id": "r",
-        "subject": "Tim Kebersihan", "invite_link": "https://chat.whatsapp.com/x", "join_approval_mode": "auto_approve",
+        "timestamp": str(int(time.time())),
+        "group_id": group,
+        "type": "group_create",
+        "request_id": "r",
+        "subject": "Tim Kebersihan",
+        "invite_link": "https://chat.whatsapp.com/x",
+        "join_approval_mode": "auto_approve",
     }
     wa.deliver(server, wa.envelope(wa.change(account.number, "group_lifecycle_update", groups=[created])))
     incoming = wa.message(sender(), group_id=group)
@@ -454,7 +508,8 @@ def test_every_entry_and_change_counts(server, organisation):
     payload = {"object": "whatsapp_business_account", "entry": []}
     for n, account in enumerate((first, second)):
         changes = [
-            wa.change(account.number, contacts=[wa.contact(m["from"])], messages=[m]) for m in messages[n * 3:n * 3 + 3]
+            wa.change(account.number, contacts=[wa.contact(m["from"])], messages=[m])
+            for m in messages[n * 3 : n * 3 + 3]
         ]
         payload["entry"].append({"id": account.number.waba_id, "changes": changes})
     wa.deliver(server, payload)
@@ -524,7 +579,15 @@ def broken(kind):
 
 @pytest.mark.parametrize(
     "kind",
-    ["no id", "no sender", "a time that is none", "not an object", "null", "an id that is no text", "content of another shape"],
+    [
+        "no id",
+        "no sender",
+        "a time that is none",
+        "not an object",
+        "null",
+        "an id that is no text",
+        "content of another shape",
+    ],
 )
 def test_one_unusable_entry_does_not_hold_up_the_rest(server, organisation, account, kind):
     first, last = wa.message(sender()), wa.message(sender())
@@ -539,7 +602,14 @@ def test_one_unusable_entry_does_not_hold_up_the_rest(server, organisation, acco
     assert len(organisation.messages()) == 2
     [held] = eventually(organisation.held)
     assert set(held) >= {
-        "id", "reason", "platform", "account_key", "pointer", "error", "received_at", "resolved_at",
+        "id",
+        "reason",
+        "platform",
+        "account_key",
+        "pointer",
+        "error",
+        "received_at",
+        "resolved_at",
     }
     assert held["reason"] == "quarantined"
     assert held["pointer"] == "/entry/0/changes/0/value/messages/1"
@@ -577,7 +647,9 @@ def test_broken_json_with_a_right_signature_is_kept(server):
         assert answer.status_code == 200
 
     def listed():
-        rows = [json.loads(line) for line in server.run("inbound", "list", "--held", "--json").splitlines() if line.strip()]
+        rows = [
+            json.loads(line) for line in server.run("inbound", "list", "--held", "--json").splitlines() if line.strip()
+        ]
         rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
         ids = [str(row["id"]) for row in rows if row["reason"] == "quarantined"]
         return [name for name in ids if marker in server.run("inbound", "show", name)]
@@ -585,8 +657,19 @@ def test_broken_json_with_a_right_signature_is_kept(server):
     assert len(eventually(lambda: len(listed()) >= 3 and listed())) == 3
 
 
-@pytest.mark.parametrize("raw", [b"", b"{}", b"null", b"1", b'{"object":"page","entry":[]}', b'{"entry":{}}', b'{"entry":[null]}',
-                                 b'{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"x"}]}]}'])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"1",
+        b'{"object":"page","entry":[]}',
+        b'{"entry":{}}',
+        b'{"entry":[null]}',
+        b'{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"x"}]}]}',
+    ],
+)
 def test_odd_but_signed_bodies_are_200_and_harm_nothing(server, raw, receive):
     assert wa.post_raw(server, raw, wa.sign(server.keys.app_secret, raw)).status_code == 200
     assert receive(wa.message(sender()))
@@ -594,7 +677,10 @@ def test_odd_but_signed_bodies_are_200_and_harm_nothing(server, raw, receive):
 
 def test_unknown_fields_are_kept_as_events(server, account, receive, organisation):
     for field in ("a_field_of_2031", "flows", "calls", "account_alerts", "history", "smb_app_state_sync", "security"):
-        wa.deliver(server, wa.envelope(wa.change(account.number, field, something={"new": True}), waba_id=account.number.waba_id))
+        wa.deliver(
+            server,
+            wa.envelope(wa.change(account.number, field, something={"new": True}), waba_id=account.number.waba_id),
+        )
     assert receive(wa.message(sender()))
     assert len(organisation.messages()) == 1
 
@@ -656,10 +742,15 @@ def test_a_status_that_precedes_its_message_waits_for_it(server, organisation, a
 def test_history_is_never_unread(server, organisation, account):
     who = sender()
     theirs = wa.message(who, timestamp=str(int(time.time()) - 86400), history_context={"status": "READ"})
-    ours = wa.message(account.number.digits, to=who, timestamp=str(int(time.time()) - 86000), history_context={"status": "READ"})
-    history = [{
-        "metadata": {"phase": 0, "chunk_order": 1, "progress": 100}, "threads": [{"id": who, "messages": [theirs, ours]}],
-    }]
+    ours = wa.message(
+        account.number.digits, to=who, timestamp=str(int(time.time()) - 86000), history_context={"status": "READ"}
+    )
+    history = [
+        {
+            "metadata": {"phase": 0, "chunk_order": 1, "progress": 100},
+            "threads": [{"id": who, "messages": [theirs, ours]}],
+        }
+    ]
     wa.deliver(server, wa.envelope(wa.change(account.number, "history", history=history)))
     assert organisation.message(theirs["id"])["direction"] == "inbound"
     assert organisation.message(ours["id"])["direction"] == "outbound"
@@ -684,7 +775,9 @@ def test_group_statuses_of_several_people(server, organisation, account):
     reports = [
         wa.status(name, state, group, recipient_type="group", **{key: sender()})
         for state, key in [
-            ("delivered", "recipient_participant_id"), ("read", "participant_recipient_id"), ("delivered", "recipient_participant_id"),
+            ("delivered", "recipient_participant_id"),
+            ("read", "participant_recipient_id"),
+            ("delivered", "recipient_participant_id"),
         ]
     ]
     wa.deliver(server, wa.statuses(account.number, *reports))
@@ -695,8 +788,12 @@ def test_group_statuses_of_several_people(server, organisation, account):
 
 
 def test_account_quality_is_shown(server, organisation, account):
-    event = {"display_phone_number": account.number.digits, "event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_10K",
-             "max_daily_conversations_per_business": "TIER_10K"}
+    event = {
+        "display_phone_number": account.number.digits,
+        "event": "THROUGHPUT_UPGRADE",
+        "current_limit": "TIER_10K",
+        "max_daily_conversations_per_business": "TIER_10K",
+    }
     change = {"field": "phone_number_quality_update", "value": event}
     wa.deliver(server, wa.envelope(change, waba_id=account.number.waba_id, entry_time=int(time.time())))
 
