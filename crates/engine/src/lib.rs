@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod organisations;
 pub mod outbound;
 pub mod page;
+pub mod patch;
 
 pub use auth::Principal;
 pub use config::Config;

@@ -123,11 +123,7 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
     select.count(db).await
 }
 
-pub async fn find(
-    db: &mut impl Db,
-    organisation: OrganisationId,
-    id: AccountId,
-) -> Result<Option<Account>> {
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: AccountId) -> Result<Option<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND a.id = ?", args![id]);
     select.fetch_optional(db).await?.map(account).transpose()

@@ -51,7 +51,8 @@ impl Channel {
     }
 }
 
-const SELECT: &str = "SELECT c.organisation_id, c.id, c.account_id, c.platform, c.kind, c.status, c.external_id,
+const SELECT: &str =
+    "SELECT c.organisation_id, c.id, c.account_id, c.platform, c.kind, c.status, c.external_id,
     c.display_name, c.purpose, c.allow_routine_logs, c.allow_issues, c.default_site_id, c.connected_at,
     c.last_seen_at, c.archived_at, c.created_at, c.updated_at, a.phone_number, a.webhook_verified_at,
     a.last_event_at, a.last_error, a.retired_at
@@ -140,11 +141,7 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
     select.count(db).await
 }
 
-pub async fn find(
-    db: &mut impl Db,
-    organisation: OrganisationId,
-    id: ChannelId,
-) -> Result<Option<Channel>> {
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: ChannelId) -> Result<Option<Channel>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND c.id = ?", args![id]);
     select.fetch_optional(db).await?.map(channel).transpose()

@@ -142,11 +142,7 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, search: Optio
     select.count(db).await
 }
 
-pub async fn find(
-    db: &mut impl Db,
-    organisation: OrganisationId,
-    id: ContactId,
-) -> Result<Option<Contact>> {
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: ContactId) -> Result<Option<Contact>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND id = ?", args![id]);
     let found: Vec<Contact> = select.fetch(db).await?.into_iter().map(contact).collect::<Result<_>>()?;

@@ -63,7 +63,8 @@ fn select(what: &str, organisation: OrganisationId, filter: &Filter) -> Select {
     select
 }
 
-const COLUMNS: &str = "SELECT id, organisation_id, stream, seq, pointer, platform, account_key, reason, error,
+const COLUMNS: &str =
+    "SELECT id, organisation_id, stream, seq, pointer, platform, account_key, reason, error,
     received_at, resolved_at FROM held_updates WHERE (organisation_id = ?";
 
 /// Newest first.
@@ -103,4 +104,10 @@ pub async fn is_operator(db: &mut impl Db, organisation: OrganisationId) -> Resu
     let oldest = db.fetch("SELECT id FROM organisations ORDER BY id LIMIT 1", Vec::new()).await?;
     let oldest = oldest.into_iter().next().map(|mut row| row.get::<OrganisationId>(0)).transpose()?;
     Ok(oldest == Some(organisation))
+}
+
+/// Which logged body it is part of: stream and number.
+pub async fn place(db: &mut impl Db, id: HeldId) -> Result<Option<(i64, i64)>> {
+    let rows = db.fetch("SELECT stream, seq FROM held_updates WHERE id = $1", args![id]).await?;
+    rows.into_iter().next().map(|mut row| Ok((row.get(0)?, row.get(1)?))).transpose()
 }

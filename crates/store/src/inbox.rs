@@ -2,9 +2,7 @@
 
 use kabar_domain::channel::{InboxClass, InboxStatus};
 use kabar_domain::message::{Media, MessageKind, Platform};
-use kabar_domain::{
-    ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp,
-};
+use kabar_domain::{ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::args;
@@ -133,11 +131,7 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
     select.count(db).await
 }
 
-pub async fn find(
-    db: &mut impl Db,
-    organisation: OrganisationId,
-    id: InboxItemId,
-) -> Result<Option<Item>> {
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: InboxItemId) -> Result<Option<Item>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND i.id = ?", args![id]);
     select.fetch_optional(db).await?.map(item).transpose()

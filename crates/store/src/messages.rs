@@ -69,7 +69,8 @@ pub struct Message {
 /// Where a message stands in its conversation.
 pub type Place = (Timestamp, MessageId);
 
-const SELECT: &str = "SELECT m.organisation_id, m.id, m.conversation_id, m.channel_id, m.account_id, m.contact_id,
+const SELECT: &str =
+    "SELECT m.organisation_id, m.id, m.conversation_id, m.channel_id, m.account_id, m.contact_id,
     m.user_id, m.direction, m.kind, m.status, m.body, m.media, m.payload, m.provider_message_id, m.reply_to,
     m.error, m.sort_at, m.occurred_at, m.created_at, m.sent_at, m.delivered_at, m.read_at, m.failed_at,
     m.edited_at, m.revoked_at, p.name, u.name
