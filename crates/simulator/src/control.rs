@@ -118,6 +118,7 @@ pub(crate) fn router<S>(simulator: Simulator) -> Router<S> {
         .route("/telegram/files", post(telegram_file))
         .route("/sent", get(sent).delete(forget))
         .route("/received-requests", get(received).delete(forget))
+        .route("/requests", get(received).delete(forget))
         .route("/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/config", get(config).post(configure))
         .route("/tokens", post(set_token))

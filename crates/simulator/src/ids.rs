@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -71,6 +72,35 @@ impl Ids {
         raw.extend(self.base.rotate_left(43).to_be_bytes());
         (format!("AgAC{}", URL_SAFE_NO_PAD.encode(&raw)), format!("AQAD{}", URL_SAFE_NO_PAD.encode(next)))
     }
+}
+
+/// Calling codes that the simulator gives a country to; everyone else is American.
+const COUNTRIES: &[(&str, &str)] = &[
+    ("20", "EG"),
+    ("33", "FR"),
+    ("44", "GB"),
+    ("49", "DE"),
+    ("52", "MX"),
+    ("55", "BR"),
+    ("60", "MY"),
+    ("62", "ID"),
+    ("63", "PH"),
+    ("65", "SG"),
+    ("91", "IN"),
+    ("962", "JO"),
+    ("965", "KW"),
+    ("966", "SA"),
+    ("971", "AE"),
+    ("973", "BH"),
+    ("974", "QA"),
+];
+
+/// The business-scoped user id that an account sees for a phone: always the same for the same two.
+pub(crate) fn user_id(waba_id: &str, phone: &str) -> String {
+    let country = COUNTRIES.iter().rfind(|(code, _)| phone.starts_with(code)).map_or("US", |(_, name)| name);
+    let hash = digest::digest(&digest::SHA256, format!("{waba_id}/{phone}").as_bytes());
+    let number = hash.as_ref().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{country}.{:016}", number % 10_000_000_000_000_000)
 }
 
 fn random_u64() -> u64 {

@@ -13,7 +13,7 @@ use url::Url;
 use crate::Simulator;
 use crate::callbacks::{Post, lane, wire_form};
 use crate::graph::MediaFile;
-use crate::ids::{now_ms, now_seconds};
+use crate::ids::{now_ms, now_seconds, user_id};
 use crate::state::{Inner, digits};
 use crate::statuses::{StatusJob, entry, envelope, value_of};
 use crate::telegram::Pushed;
@@ -26,7 +26,8 @@ pub struct WhatsappInbound {
     pub phone_number_id: Option<String>,
     /// The sender's phone. Absent: a person who hides it, known by `user_id` alone.
     pub from: Option<String>,
-    /// The business-scoped user id, e.g. `ID.123abc`.
+    /// The business-scoped user id, e.g. `ID.123abc`. Absent: derived from the account and the phone. Empty: none,
+    /// as before 2026.
     pub user_id: Option<String>,
     pub name: Option<String>,
     /// A text message; or else `message`.
@@ -173,7 +174,12 @@ impl Simulator {
         let inner = &self.inner;
         let number = inner.number_or_first(inbound.phone_number_id.as_deref())?;
         let phone = inbound.from.as_deref().map(digits);
-        let sender = phone.clone().or_else(|| inbound.user_id.clone());
+        let user = match (inbound.user_id, &phone) {
+            (Some(user), _) => Some(user).filter(|user| !user.is_empty()),
+            (None, Some(phone)) => Some(user_id(&number.waba_id, phone)),
+            (None, None) => None,
+        };
+        let sender = phone.clone().or_else(|| user.clone());
         let sender = sender.ok_or("one of `from` and `user_id` is required")?;
         let mut message = inbound.message.unwrap_or_default();
         if let Some(text) = inbound.text {
@@ -183,7 +189,7 @@ impl Simulator {
         if let Some(phone) = &phone {
             message.entry("from").or_insert_with(|| json!(phone));
         }
-        if let Some(user) = &inbound.user_id {
+        if let Some(user) = &user {
             message.entry("from_user_id").or_insert_with(|| json!(user));
         }
         message.entry("id").or_insert_with(|| json!(inner.ids.wamid(&sender, false)));
@@ -197,10 +203,11 @@ impl Simulator {
         let mut contact = Map::new();
         let name = inbound.name.unwrap_or_else(|| "Simulated person".to_owned());
         contact.insert("profile".into(), json!({"name": name}));
+        inner.graph().names.insert(sender.clone(), name);
         if let Some(phone) = phone {
             contact.insert("wa_id".into(), json!(phone));
         }
-        if let Some(user) = inbound.user_id {
+        if let Some(user) = user {
             contact.insert("user_id".into(), json!(user));
         }
         let mut value = value_of(&number);

@@ -11,7 +11,7 @@ use crate::callbacks::{Job, Post, lane, wire_form};
 use crate::config::Number;
 use crate::faults::{Fault, FaultKind};
 use crate::graph::GraphError;
-use crate::ids::now_seconds;
+use crate::ids::{now_seconds, user_id};
 use crate::state::Inner;
 
 /// What a status says about its message beyond the status itself.
@@ -58,6 +58,9 @@ impl StatusJob {
         match &message.recipient {
             Recipient::Phone(phone) => {
                 entry.insert("recipient_id".into(), json!(phone));
+                if self.status != "failed" {
+                    entry.insert("recipient_user_id".into(), json!(user_id(&message.number.waba_id, phone)));
+                }
             }
             Recipient::User(user) => {
                 entry.insert("recipient_user_id".into(), json!(user));
@@ -87,6 +90,23 @@ impl StatusJob {
             entry.insert("errors".into(), json!([error.webhook_form()]));
         }
         Value::Object(entry)
+    }
+
+    /// The entry of `contacts[]` that goes with it: none for failures and groups.
+    fn contact(&self, name: Option<&String>) -> Option<Value> {
+        let message = &*self.message;
+        let mut contact = match &message.recipient {
+            _ if self.status == "failed" => return None,
+            Recipient::Group(_) => return None,
+            Recipient::Phone(phone) => {
+                json!({"wa_id": phone, "user_id": user_id(&message.number.waba_id, phone)})
+            }
+            Recipient::User(user) => json!({"user_id": user}),
+        };
+        if let Some(name) = name {
+            contact["profile"] = json!({"name": name});
+        }
+        Some(contact)
     }
 }
 
@@ -150,16 +170,26 @@ impl Inner {
                 }
             }
         }
-        let mut by_number: BTreeMap<&str, (&Number, Vec<Value>)> = BTreeMap::new();
-        for job in jobs {
-            let number = &job.message.number;
-            let slot = by_number.entry(&number.phone_number_id).or_insert_with(|| (number, Vec::new()));
-            slot.1.push(job.to_json());
+        let mut by_number: BTreeMap<&str, (&Number, Vec<Value>, Vec<Value>)> = BTreeMap::new();
+        {
+            let graph = self.graph();
+            for job in jobs {
+                let number = &job.message.number;
+                let slot = by_number
+                    .entry(&number.phone_number_id)
+                    .or_insert_with(|| (number, Vec::new(), Vec::new()));
+                slot.1.push(job.to_json());
+                let contact = job.contact(graph.names.get(job.message.recipient.as_str()));
+                slot.2.extend(contact.filter(|contact| !slot.2.contains(contact)));
+            }
         }
         let mut by_url: BTreeMap<url::Url, Vec<Value>> = BTreeMap::new();
-        for (number, statuses) in by_number.into_values() {
+        for (number, statuses, contacts) in by_number.into_values() {
             if let Some(url) = self.webhook_of(number) {
                 let mut value = value_of(number);
+                if !contacts.is_empty() {
+                    value.insert("contacts".into(), Value::Array(contacts));
+                }
                 value.insert("statuses".into(), Value::Array(statuses));
                 by_url.entry(url).or_default().push(entry(&number.waba_id, "messages", value));
             }

@@ -78,6 +78,8 @@ pub(crate) struct GraphState {
     used_codes: HashSet<String>,
     /// When someone last wrote: (phone number id, sender) to milliseconds.
     pub last_inbound: HashMap<(String, String), u64>,
+    /// The profile name of those who wrote.
+    pub names: HashMap<String, String>,
     /// Accepted messages by wamid, for statuses sent by hand.
     accepted: HashMap<String, Arc<Message>>,
     accepted_order: VecDeque<String>,

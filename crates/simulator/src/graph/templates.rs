@@ -12,6 +12,9 @@ use crate::config::Number;
 use crate::params::Params;
 use crate::state::Inner;
 
+/// How many templates a verified business may have.
+const TEMPLATE_LIMIT: usize = 6000;
+
 /// Templates by account. Every account begins with `hello_world`, as Meta's do.
 #[derive(Default)]
 pub(super) struct Templates(HashMap<String, Vec<Value>>);
@@ -220,19 +223,37 @@ fn check_buttons(template: &Value, sent: &Value) -> Result<(), GraphError> {
     Ok(())
 }
 
-pub(super) fn list(inner: &Inner, waba_id: &str, params: &Params, caller: &Caller) -> Value {
-    let all = inner.graph().templates.of(waba_id).clone();
-    let wanted = |template: &Value| {
-        ["name", "status", "language", "category"].iter().all(|key| {
-            params.text(key).is_none_or(|value| {
-                template[*key].as_str().is_some_and(|own| own.eq_ignore_ascii_case(&value))
+/// The list's filters: `name` is a part of it, the others are comma-separated lists.
+fn is_wanted(template: &Value, params: &Params) -> bool {
+    let own = |key: &str| template[key].as_str().unwrap_or_default();
+    params.text("name").is_none_or(|part| own("name").contains(&part))
+        && ["status", "language", "category"].iter().all(|key| {
+            params.text(key).is_none_or(|values| {
+                values.split(',').any(|value| own(key).eq_ignore_ascii_case(value.trim()))
             })
         })
-    };
-    let items =
-        all.into_iter().filter(wanted).map(|template| pick(template, params.text("fields"))).collect();
+}
+
+pub(super) fn list(inner: &Inner, waba_id: &str, params: &Params, caller: &Caller) -> Value {
+    let all = inner.graph().templates.of(waba_id).clone();
+    let count = all.len();
+    let items: Vec<Value> = all
+        .into_iter()
+        .filter(|template| is_wanted(template, params))
+        .map(|template| pick(template, params.text("fields")))
+        .collect();
+    let total = items.len();
     let url = format!("{}/v25.0/{waba_id}/message_templates", media::base(inner, caller.host.as_deref()));
-    page(items, params, &url)
+    let mut answer = page(items, params, &url);
+    if params.has("summary") {
+        answer["summary"] = json!({
+            "total_count": total,
+            "message_template_count": count,
+            "message_template_limit": TEMPLATE_LIMIT,
+            "are_translations_complete": true,
+        });
+    }
+    answer
 }
 
 pub(super) fn create(inner: &Inner, waba_id: &str, params: &Params) -> Answer {

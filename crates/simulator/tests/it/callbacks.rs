@@ -21,6 +21,8 @@ async fn statuses_come_back_in_metas_shape() {
         let status = &change["value"]["statuses"][0];
         assert_eq!((&status["id"], &status["status"]), (wamid, &json!(expected)));
         assert_eq!(status["recipient_id"], PERSON);
+        assert_eq!(change["value"]["contacts"][0]["wa_id"], PERSON);
+        assert_eq!(change["value"]["contacts"][0]["user_id"], status["recipient_user_id"]);
         assert_eq!(status["biz_opaque_callback_data"], "m-1");
         assert!(status["timestamp"].as_str().unwrap().parse::<u64>().is_ok());
         assert!(status.get("conversation").is_none());
@@ -76,13 +78,20 @@ async fn inbound_messages_have_metas_envelope() {
     harness.control("/whatsapp/inbound", location).await;
     let bodies = harness.webhook.bodies(2).await;
     let value = &bodies[0]["entry"][0]["changes"][0]["value"];
-    assert_eq!(value["contacts"], json!([{"profile": {"name": "Sari"}, "wa_id": PERSON}]));
+    let user = value["messages"][0]["from_user_id"].as_str().unwrap();
+    assert!(user.starts_with("ID."), "{user}");
+    assert_eq!(value["contacts"], json!([{"profile": {"name": "Sari"}, "wa_id": PERSON, "user_id": user}]));
     assert_eq!(value["messages"][0]["text"]["body"], "مرحبا / hi");
     assert_eq!(value["messages"][0]["type"], "text");
     assert!(value["messages"][0]["timestamp"].is_string());
     let raw = String::from_utf8(harness.webhook.calls()[0].1.to_vec()).unwrap();
     assert!(raw.is_ascii() && raw.contains(r"\u0645") && raw.contains(r" \/ "), "{raw}");
     assert_eq!(bodies[1]["entry"][0]["changes"][0]["value"]["messages"][0]["type"], "location");
+    let hidden = json!({"user_id": "ID.5", "name": "Budi", "text": "hi"});
+    harness.control("/whatsapp/inbound", hidden).await;
+    let value = &harness.webhook.bodies(3).await[2]["entry"][0]["changes"][0]["value"];
+    assert_eq!(value["contacts"], json!([{"profile": {"name": "Budi"}, "user_id": "ID.5"}]));
+    assert!(value["messages"][0].get("from").is_none());
 }
 
 #[tokio::test]
@@ -116,4 +125,42 @@ async fn statuses_and_templates_by_hand() {
     assert_eq!(harness.send(send).await.code(), 132_015);
     let bodies = harness.webhook.bodies(2).await;
     assert_eq!(bodies[1]["entry"][0]["changes"][0]["field"], "message_template_status_update");
+}
+
+/// `SIMULATOR_SENDS=20000 cargo test --release …` measures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_send_under_load_gets_its_three_statuses_in_order() {
+    let sends: usize = std::env::var("SIMULATOR_SENDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let harness = std::sync::Arc::new(Harness::start().await);
+    let started = std::time::Instant::now();
+    let senders: Vec<_> = (0..20)
+        .map(|sender| {
+            let harness = std::sync::Arc::clone(&harness);
+            tokio::spawn(async move {
+                for at in (sender..sends).step_by(20) {
+                    let to = format!("62812{at:07}");
+                    let answer = harness.send(json!({"to": to, "type": "text", "text": {"body": "a"}})).await;
+                    assert_eq!(answer.status, 200);
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let sent = started.elapsed();
+    while harness.webhook.count() < 3 * sends {
+        assert!(started.elapsed().as_secs() < 120, "{} calls", harness.webhook.count());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    println!("{sends} sends in {sent:?}, their statuses after {:?}", started.elapsed());
+    let mut seen = std::collections::HashMap::<String, Vec<String>>::new();
+    for (_, body) in harness.webhook.calls() {
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let status = &body["entry"][0]["changes"][0]["value"]["statuses"][0];
+        let text = |key: &str| status[key].as_str().unwrap().to_owned();
+        seen.entry(text("id")).or_default().push(text("status"));
+    }
+    assert_eq!(seen.len(), sends);
+    assert!(seen.values().all(|statuses| *statuses == ["sent", "delivered", "read"]));
 }

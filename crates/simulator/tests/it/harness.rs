@@ -67,10 +67,14 @@ impl Webhook {
         self.calls.lock().unwrap().clone()
     }
 
+    pub fn count(&self) -> usize {
+        self.calls.lock().unwrap().len()
+    }
+
     /// Waits until `count` calls arrived; what they carried, signatures checked.
     pub async fn bodies(&self, count: usize) -> Vec<Value> {
         for _ in 0..200 {
-            if self.calls().len() >= count {
+            if self.count() >= count {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
