@@ -1,8 +1,27 @@
 //! Who is calling: tokens, sign-in, sign-out.
 
-use kabar_domain::{Abilities, Ability, OrganisationId, Role, UserId};
+mod limiter;
+mod login;
+mod me;
+pub(crate) mod password;
+pub(crate) mod token;
 
+use std::time::Duration;
+
+use kabar_domain::{Abilities, Ability, OrganisationId, Role, Timestamp, UserId};
+use kabar_store::tokens::{self, Key, Named};
+use kabar_store::users;
+use subtle::ConstantTimeEq;
+
+use crate::Engine;
 use crate::error::{Error, Result};
+
+pub use limiter::LoginLimiter;
+pub use login::{Login, LoginOutcome};
+pub use me::Me;
+
+/// A use is recorded when the last one recorded is at least this old.
+const TOUCH_AFTER: Duration = Duration::from_secs(60);
 
 /// The caller of an operation: a person, through a token, in one organisation.
 #[derive(Clone, Debug)]
@@ -13,10 +32,93 @@ pub struct Principal {
     pub role: Role,
     /// What the token and the role both allow.
     pub abilities: Abilities,
+    /// What the token alone allows; another organisation's role may cap it otherwise.
+    pub token_abilities: Abilities,
+    /// The token is good for this organisation only.
+    pub bound: bool,
 }
 
 impl Principal {
     pub fn require(&self, ability: Ability) -> Result<()> {
         if self.abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
+    }
+
+    /// The one organisation the token may see, if it is bound.
+    pub fn only(&self) -> Option<OrganisationId> {
+        self.bound.then_some(self.organisation_id)
+    }
+}
+
+impl Engine {
+    /// Who presents `token`, in the organisation that the request names (by id or slug), else the token's own, else
+    /// the person's default.
+    pub async fn authenticate(&self, token: &str, organisation: Option<&str>) -> Result<Principal> {
+        let presented = token::Presented::parse(token).ok_or(Error::Unauthenticated)?;
+        let named = match organisation {
+            None => Named::Nothing,
+            // A slug never looks like an id.
+            Some(text) => text.parse().map_or(Named::Slug(text), Named::Id),
+        };
+        let mut reader = self.store.reader().await?;
+        let key = presented.id.map_or(Key::Hash(&presented.hash), Key::Id);
+        let found = tokens::find(&mut reader, key, named).await?.ok_or(Error::Unauthenticated)?;
+        let same = bool::from(found.hash.as_bytes().ct_eq(presented.hash.as_bytes()));
+        let now = self.clock.now();
+        let expired = found.expires_at.is_some_and(|at| at <= now);
+        if !same || expired || found.disabled_at.is_some() {
+            return Err(Error::Unauthenticated);
+        }
+        let asked = !matches!(named, Named::Nothing);
+        if asked && (found.named.is_none() || found.bound_to.is_some_and(|bound| Some(bound) != found.named))
+        {
+            return Err(Error::NotFound("Organisation"));
+        }
+        let (organisation_id, role) = match found.membership {
+            Some(membership) => membership,
+            None if found.bound_to.is_some() => return Err(Error::Unauthenticated),
+            None if asked => return Err(Error::NotFound("Organisation")),
+            // The default is unset or was left: the oldest place will do.
+            None => users::memberships(&mut reader, found.user_id, None)
+                .await?
+                .first()
+                .map(|membership| (membership.organisation_id, membership.role))
+                .ok_or_else(|| Error::Forbidden("You do not belong to an organisation.".into()))?,
+        };
+        drop(reader);
+        if found.last_used_at.is_none_or(|at| now.since(at) >= TOUCH_AFTER) {
+            self.touch_token(found.id, now);
+        }
+        let token_abilities = Abilities::from_names(found.abilities.iter().map(String::as_str));
+        Ok(Principal {
+            user_id: found.user_id,
+            token_id: found.id,
+            organisation_id,
+            role,
+            abilities: token_abilities.meet(role.abilities()),
+            token_abilities,
+            bound: found.bound_to.is_some(),
+        })
+    }
+
+    /// Records the use apart from the request: a busy or full database must not hold up or fail a read.
+    fn touch_token(&self, id: i64, now: Timestamp) {
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let touched = async {
+                let mut tx = store.begin().await?;
+                tokens::touch(&mut tx, id, now, now.minus(TOUCH_AFTER)).await?;
+                tx.commit().await
+            };
+            if let Err(error) = touched.await {
+                tracing::warn!(token = id, %error, "the use of a token could not be recorded");
+            }
+        });
+    }
+
+    /// Ends the caller's token; other tokens of the person go on.
+    pub async fn logout(&self, principal: &Principal) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        tokens::delete(&mut tx, principal.token_id).await?;
+        Ok(tx.commit().await?)
     }
 }

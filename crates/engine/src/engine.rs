@@ -16,5 +16,6 @@ pub struct Engine {
     pub(crate) clock: Clock,
     pub(crate) key: MasterKey,
     pub(crate) config: Config,
+    pub(crate) login_limiter: crate::auth::LoginLimiter,
     pub metrics: Arc<Metrics>,
 }

@@ -1,1 +1,91 @@
+//! Requests repeated under one key: done once, answered alike.
 
+use std::time::Duration;
+
+use kabar_store::idempotency::{self, Scope};
+
+use crate::Engine;
+use crate::auth::Principal;
+use crate::error::{Error, Result};
+
+/// How long a first answer is kept.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// No request runs longer than this; one that did was cut off.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// What to do with a request that carries a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The first: do it, then [`Engine::complete_idempotent`] or [`Engine::release_idempotent`].
+    Run,
+    /// Done before: give this status and body.
+    Replay { status: u16, body: String },
+    /// The first one is still at it.
+    Running,
+}
+
+fn scope<'a>(principal: &Principal, key: &'a str) -> Scope<'a> {
+    Scope { organisation: principal.organisation_id, token_id: principal.token_id, key }
+}
+
+impl Engine {
+    /// `fingerprint` stands for everything that makes a request the same one: method, path and body.
+    pub async fn claim_idempotent(
+        &self,
+        principal: &Principal,
+        key: &str,
+        fingerprint: &str,
+    ) -> Result<Claim> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let entry =
+            idempotency::claim(&mut tx, scope(principal, key), fingerprint, now, now.minus(KEPT)).await?;
+        let Some(entry) = entry else {
+            tx.commit().await?;
+            return Ok(Claim::Run);
+        };
+        if entry.fingerprint != fingerprint {
+            return Err(Error::Conflict("This Idempotency-Key was used for another request.".into()));
+        }
+        match entry.answer {
+            Some((status, body)) => {
+                Ok(Claim::Replay { status: u16::try_from(status).unwrap_or(200), body })
+            }
+            None if now.since(entry.created_at) < LONGEST => Ok(Claim::Running),
+            // As with a message whose answer was lost: whether it took effect is for a person to look up.
+            None => Err(Error::Conflict(
+                "The first request with this Idempotency-Key was interrupted. Check whether it took effect before you repeat it with a new key."
+                    .into(),
+            )),
+        }
+    }
+
+    /// Keeps the answer of the first request.
+    pub async fn complete_idempotent(
+        &self,
+        principal: &Principal,
+        key: &str,
+        status: u16,
+        body: &str,
+    ) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        idempotency::complete(&mut tx, scope(principal, key), i64::from(status), body).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Frees the key: the request failed without effect and may be repeated.
+    pub async fn release_idempotent(&self, principal: &Principal, key: &str) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        idempotency::release(&mut tx, scope(principal, key)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets answers older than a day; how many.
+    pub async fn purge_idempotent(&self) -> Result<u64> {
+        let mut tx = self.store.begin().await?;
+        let purged = idempotency::purge(&mut tx, self.clock.now().minus(KEPT)).await?;
+        tx.commit().await?;
+        Ok(purged)
+    }
+}

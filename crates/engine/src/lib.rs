@@ -8,6 +8,7 @@ pub mod channels;
 pub mod config;
 pub mod contacts;
 pub mod conversations;
+mod credentials;
 pub mod crypto;
 mod engine;
 mod error;
@@ -22,6 +23,7 @@ pub mod organisations;
 pub mod outbound;
 pub mod page;
 pub mod patch;
+pub mod users;
 
 pub use auth::Principal;
 pub use config::Config;

@@ -1,1 +1,187 @@
+//! Organisations: the tenants, as their members see and change them.
 
+mod validate;
+
+use kabar_domain::{Ability, AccountId, OrganisationId, Role};
+use kabar_store::events::{self, NewEvent};
+use kabar_store::organisations::{self, Listing};
+use kabar_store::users;
+use serde_json::{Value, json};
+
+pub use kabar_store::organisations::Organisation;
+
+use crate::Engine;
+use crate::auth::Principal;
+use crate::error::{Error, Invalid, Result};
+use crate::page::{Page, PageRequest};
+use crate::patch::Patch;
+
+/// What a client sends to create one; absent and null are the same.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOrganisation {
+    pub name: Option<String>,
+    pub slug: Option<String>,
+    pub timezone: Option<String>,
+    pub operating_hours: Option<Value>,
+    pub settings: Option<Value>,
+    pub default_messaging_account_id: Option<AccountId>,
+}
+
+/// What a client sends to change one; what is not sent stays.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateOrganisation {
+    pub name: Patch<String>,
+    pub slug: Patch<String>,
+    pub timezone: Patch<String>,
+    pub operating_hours: Patch<Value>,
+    pub settings: Patch<Value>,
+    pub default_messaging_account_id: Patch<AccountId>,
+}
+
+fn taken(error: kabar_store::Error) -> Error {
+    if error.is_conflict_on("organisations_slug_key", "organisations.slug") {
+        Invalid::one("slug", "The slug has already been taken.")
+    } else {
+        error.into()
+    }
+}
+
+fn no_account() -> Error {
+    Invalid::one("default_messaging_account_id", "The selected default messaging account id is invalid.")
+}
+
+fn event(kind: &'static str, organisation: &Organisation) -> NewEvent {
+    let data = json!({ "slug": organisation.slug, "name": organisation.name });
+    NewEvent { kind, subject_id: Some(organisation.id.uuid()), data: Some(data.to_string()) }
+}
+
+impl Engine {
+    /// The caller's organisations, in the order they were created.
+    pub async fn list_organisations(
+        &self,
+        principal: &Principal,
+        page: &PageRequest,
+    ) -> Result<Page<Organisation>> {
+        principal.require(Ability::Read)?;
+        let after = page.after()?.map(|place| OrganisationId::from_uuid(place.id));
+        let only = principal.only();
+        let mut reader = self.store.reader().await?;
+        let items = organisations::list(
+            &mut reader,
+            Listing { member: principal.user_id, only, after, offset: page.offset(), limit: page.fetch() },
+        )
+        .await?;
+        let total = organisations::count(&mut reader, principal.user_id, only).await?;
+        Ok(page.page_of(items, total, |organisation| organisation.id.uuid().into()))
+    }
+
+    /// Any organisation the caller belongs to, not only the one the request runs in.
+    pub async fn get_organisation(&self, principal: &Principal, id: OrganisationId) -> Result<Organisation> {
+        let mut reader = self.store.reader().await?;
+        let found = organisations::of_member(&mut reader, id, principal.user_id).await?;
+        let (organisation, role) = visible(principal, found)?;
+        require_in(principal, role, Ability::Read)?;
+        Ok(organisation)
+    }
+
+    /// The caller becomes its owner.
+    pub async fn create_organisation(
+        &self,
+        principal: &Principal,
+        new: CreateOrganisation,
+    ) -> Result<Organisation> {
+        principal.require(Ability::Admin)?;
+        let mut invalid = Invalid::default();
+        let name = validate::name(&mut invalid, new.name);
+        let slug = validate::slug(&mut invalid, new.slug);
+        let timezone = validate::timezone(&mut invalid, new.timezone);
+        validate::operating_hours(&mut invalid, new.operating_hours.as_ref());
+        let settings = new.settings.unwrap_or_else(|| json!({}));
+        validate::settings(&mut invalid, &settings);
+        invalid.check()?;
+        if new.default_messaging_account_id.is_some() {
+            // Accounts are registered in an organisation that exists.
+            return Err(no_account());
+        }
+        let now = self.clock.now();
+        let organisation = Organisation {
+            id: OrganisationId::new(&self.clock),
+            slug,
+            name,
+            timezone,
+            operating_hours: new.operating_hours,
+            settings,
+            default_account_id: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut tx = self.store.begin().await?;
+        organisations::insert(&mut tx, &organisation).await.map_err(taken)?;
+        users::set_membership(&mut tx, organisation.id, principal.user_id, Role::Owner, now).await?;
+        events::append(&mut tx, organisation.id, now, vec![event("organisation.created", &organisation)])
+            .await?;
+        tx.commit().await?;
+        Ok(organisation)
+    }
+
+    pub async fn update_organisation(
+        &self,
+        principal: &Principal,
+        id: OrganisationId,
+        change: UpdateOrganisation,
+    ) -> Result<Organisation> {
+        let mut tx = self.store.begin().await?;
+        organisations::lock(&mut tx, id).await?;
+        let found = organisations::of_member(&mut tx, id, principal.user_id).await?;
+        let (mut organisation, role) = visible(principal, found)?;
+        require_in(principal, role, Ability::Admin)?;
+
+        let mut invalid = Invalid::default();
+        if let Patch::Set(name) = change.name {
+            organisation.name = validate::name(&mut invalid, name);
+        }
+        if let Patch::Set(slug) = change.slug {
+            organisation.slug = validate::slug(&mut invalid, slug);
+        }
+        if let Patch::Set(timezone) = change.timezone {
+            organisation.timezone = validate::timezone(&mut invalid, timezone);
+        }
+        change.operating_hours.apply(&mut organisation.operating_hours);
+        validate::operating_hours(&mut invalid, organisation.operating_hours.as_ref());
+        if let Patch::Set(settings) = change.settings {
+            organisation.settings = settings.unwrap_or_else(|| json!({}));
+        }
+        validate::settings(&mut invalid, &organisation.settings);
+        invalid.check()?;
+
+        let now = self.clock.now();
+        organisation.updated_at = now;
+        organisations::update(&mut tx, &organisation).await.map_err(taken)?;
+        let account = match change.default_messaging_account_id {
+            Patch::Keep => organisation.default_account_id,
+            Patch::Set(account) => account,
+        };
+        if account != organisation.default_account_id {
+            if !organisations::set_default_account(&mut tx, id, account, now).await? {
+                return Err(no_account());
+            }
+            organisation.default_account_id = account;
+        }
+        events::append(&mut tx, id, now, vec![event("organisation.updated", &organisation)]).await?;
+        tx.commit().await?;
+        Ok(organisation)
+    }
+}
+
+/// What the caller may know of: a token that is bound sees its own organisation only.
+fn visible(principal: &Principal, found: Option<(Organisation, Role)>) -> Result<(Organisation, Role)> {
+    found
+        .filter(|(organisation, _)| principal.only().is_none_or(|only| only == organisation.id))
+        .ok_or(Error::NotFound("Organisation"))
+}
+
+/// The role in that very organisation counts, not the one in the organisation the request runs in.
+fn require_in(principal: &Principal, role: Role, ability: Ability) -> Result<()> {
+    let abilities = principal.token_abilities.meet(role.abilities());
+    if abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
+}

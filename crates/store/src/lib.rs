@@ -1,22 +1,30 @@
 //! All SQL. One text serves SQLite and PostgreSQL; what must differ is named where it differs.
 
 pub mod accounts;
+pub mod apply;
 mod bulk;
 pub mod channels;
 pub mod contacts;
 pub mod conversations;
+pub mod changes;
 pub mod counters;
 mod error;
 pub mod events;
 pub mod held;
+pub mod idempotency;
 pub mod inbox;
 pub mod log;
 pub mod messages;
 mod migrate;
+pub mod organisations;
+pub mod outbound;
 mod postgres;
 mod select;
 mod sqlite;
+pub mod statuses;
 mod store;
+pub mod tokens;
+pub mod users;
 mod value;
 
 pub use bulk::{Rows, of};

@@ -1,0 +1,157 @@
+//! What an organisation's fields may hold. Each check adds to the errors and answers the value to keep.
+
+use jiff::tz::TimeZone;
+use kabar_domain::OrganisationId;
+use serde_json::Value;
+
+use crate::error::Invalid;
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+pub(super) fn name(invalid: &mut Invalid, name: Option<String>) -> String {
+    let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();
+    invalid.require("name", !name.is_empty());
+    if name.chars().count() > 255 {
+        invalid.add("name", "The name field must not be greater than 255 characters.");
+    }
+    name
+}
+
+/// A slug must not pass for an id: requests name an organisation by either.
+pub(super) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
+    let slug = slug.unwrap_or_default();
+    let plain = slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if slug.is_empty() {
+        invalid.require("slug", false);
+    } else if !plain || !(2..=63).contains(&slug.len()) {
+        invalid.add("slug", "The slug field must be 2 to 63 lower-case letters, digits and hyphens.");
+    } else if slug.parse::<OrganisationId>().is_ok() {
+        invalid.add("slug", "The slug field must not have the form of an id.");
+    }
+    slug
+}
+
+/// The zone's name as the IANA database spells it.
+pub(super) fn timezone(invalid: &mut Invalid, timezone: Option<String>) -> String {
+    let timezone = timezone.unwrap_or_default();
+    if timezone.is_empty() {
+        invalid.require("timezone", false);
+        return timezone;
+    }
+    match TimeZone::get(&timezone).ok().as_ref().and_then(|zone| zone.iana_name()) {
+        Some(name) => name.to_owned(),
+        None => {
+            invalid.add("timezone", "The timezone field must be a valid timezone.");
+            timezone
+        }
+    }
+}
+
+pub(super) fn settings(invalid: &mut Invalid, settings: &Value) {
+    if !settings.is_object() {
+        invalid.add("settings", "The settings field must be an object.");
+    }
+}
+
+/// Days (`mon` to `sun`) with the spans they are open, or null: `{"mon": [{"open": "08:00", "close": "17:00"}]}`.
+/// A span may also be a pair, `["08:00", "17:00"]`, and may end after midnight.
+pub(super) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
+    const FIELD: &str = "operating_hours";
+    let Some(hours) = hours else { return };
+    let Some(days) = hours.as_object() else {
+        return invalid.add(FIELD, "The operating hours field must be an object.");
+    };
+    for (day, spans) in days {
+        if !DAYS.contains(&day.as_str()) {
+            invalid.add(FIELD, format!("`{day}` is not a day; the days are {}.", DAYS.join(", ")));
+        } else if !(spans.is_null()
+            || spans.as_array().is_some_and(|spans| spans.iter().all(|span| span_ends(span).is_some())))
+        {
+            let field = format!("{FIELD}.{day}");
+            invalid.add(
+                &field,
+                format!("The {field} field must be null or a list of {{\"open\": \"08:00\", \"close\": \"17:00\"}}."),
+            );
+        }
+    }
+}
+
+/// Opening and closing in minutes of the day.
+fn span_ends(span: &Value) -> Option<(u16, u16)> {
+    let (open, close) = match span {
+        Value::Object(fields) if fields.len() == 2 => (fields.get("open")?, fields.get("close")?),
+        Value::Array(pair) if pair.len() == 2 => (&pair[0], &pair[1]),
+        _ => return None,
+    };
+    let (open, close) = (minutes(open.as_str()?)?, minutes(close.as_str()?)?);
+    (open != close && open < 24 * 60).then_some((open, close))
+}
+
+/// `00:00` to `24:00`.
+fn minutes(time: &str) -> Option<u16> {
+    let (hours, minutes) = time.split_once(':')?;
+    let two = |text: &str| -> Option<u16> {
+        (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    };
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    (minutes < 60 && hours * 60 + minutes <= 24 * 60).then_some(hours * 60 + minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn errors(check: impl FnOnce(&mut Invalid)) -> Vec<String> {
+        let mut invalid = Invalid::default();
+        check(&mut invalid);
+        invalid.errors.into_keys().collect()
+    }
+
+    #[test]
+    fn hours_are_spans_of_known_days() {
+        for right in [
+            json!({}),
+            json!({"mon": null, "tue": []}),
+            json!({"mon": [{"open": "08:00", "close": "12:00"}, {"open": "13:00", "close": "24:00"}]}),
+            json!({"fri": [["22:00", "06:00"]]}),
+        ] {
+            assert!(errors(|e| operating_hours(e, Some(&right))).is_empty(), "{right}");
+        }
+        for wrong in [
+            json!([]),
+            json!("8-17"),
+            json!({"monday": null}),
+            json!({"mon": {"open": "08:00", "close": "17:00"}}),
+            json!({"mon": [{"open": "08:00"}]}),
+            json!({"mon": [["08:00", "08:00"]]}),
+            json!({"mon": [["8:00", "17:00"]]}),
+            json!({"mon": [["08:60", "17:00"]]}),
+            json!({"mon": [["24:00", "17:00"]]}),
+            json!({"mon": [["08:00", "24:01"]]}),
+        ] {
+            assert!(!errors(|e| operating_hours(e, Some(&wrong))).is_empty(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn zones_are_those_of_the_iana_database() {
+        let mut invalid = Invalid::default();
+        assert_eq!(timezone(&mut invalid, Some("asia/jakarta".into())), "Asia/Jakarta");
+        assert_eq!(timezone(&mut invalid, Some("UTC".into())), "UTC");
+        invalid.check().unwrap();
+        for wrong in ["Asia/Jakrata", "", "GMT+7 or so", "Mars/Olympus", "../etc/passwd", "<+07>-7"] {
+            assert_eq!(errors(|e| drop(timezone(e, Some(wrong.into())))), ["timezone"], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn slugs_are_plain_and_no_ids() {
+        let long = "a".repeat(64);
+        let id = "01hzk7p5r3q6v0yh4xj3m8chn1";
+        for wrong in ["", "a", "Not A Slug", "a/b", "é", "under_score", &long, id] {
+            assert_eq!(errors(|e| drop(slug(e, Some(wrong.into())))), ["slug"], "{wrong}");
+        }
+        assert!(errors(|e| drop(slug(e, Some("pt-sejahtera-1".into())))).is_empty());
+    }
+}
