@@ -44,7 +44,7 @@ fn memory() -> String {
 
 fn file_system(directory: &Path) -> String {
     let directory = directory.to_string_lossy();
-    let kind = output("stat", &["--file-system", "--format=%T", &directory]);
+    let kind = output("findmnt", &["--noheadings", "--output", "FSTYPE", "--target", &directory]);
     if kind == "tmpfs" {
         return format!("{kind} — in memory: fsync costs nothing here, so no figure of this run counts");
     }

@@ -1,6 +1,7 @@
 //! How long a page of conversations and a page of messages take out of a million messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -94,10 +95,15 @@ pub async fn measure(
     for (what, paths) in cases {
         let requests: Arc<Vec<Vec<u8>>> =
             Arc::new(paths.iter().map(|path| api.request("GET", path, None)).collect());
-        time(api, &requests, 0, WARM_UP).await?;
+        time(api, &requests, 0, WARM_UP, &AtomicU64::new(0)).await?;
+        let last: Value = serde_json::from_slice(api.body())?;
+        if last["data"].as_array().is_none_or(Vec::is_empty) {
+            return Err(format!("{what}: the page is empty, its time would mean nothing").into());
+        }
         for (how, clients) in [("one client", 1), ("8 clients", CLIENTS)] {
             let started = Instant::now();
-            let latency = concurrently(api, &requests, clients).await?;
+            let label = format!("reads {name}: {what}, {how}");
+            let latency = concurrently(context, &label, api, &requests, clients).await?;
             let per_second = latency.count() as f64 / started.elapsed().as_secs_f64();
             tell(report, name, &format!("{what}, {how}"), &latency, per_second);
             context
@@ -107,27 +113,51 @@ pub async fn measure(
     Ok(())
 }
 
-async fn concurrently(api: &Api, requests: &Arc<Vec<Vec<u8>>>, clients: u64) -> Outcome<Histogram> {
+async fn concurrently(
+    context: &Context,
+    label: &str,
+    api: &Api,
+    requests: &Arc<Vec<Vec<u8>>>,
+    clients: u64,
+) -> Outcome<Histogram> {
+    let answered = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..clients {
-        let (mut api, requests) = (api.another(), Arc::clone(requests));
+        let (mut api, requests, answered) = (api.another(), Arc::clone(requests), Arc::clone(&answered));
         let share = REQUESTS / clients;
-        tasks.spawn(async move { time(&mut api, &requests, (client + 1) * REQUESTS, share).await });
+        tasks
+            .spawn(async move { time(&mut api, &requests, (client + 1) * REQUESTS, share, &answered).await });
     }
     let mut latency = Histogram::default();
-    while let Some(part) = tasks.join_next().await {
-        latency.merge(&part??);
+    let mut ticks = tokio::time::interval(Duration::from_secs(2));
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            part = tasks.join_next() => match part {
+                Some(part) => latency.merge(&part??),
+                None => return Ok(latency),
+            },
+            _ = ticks.tick() => {
+                context.say(&format!("{label}: {} of {REQUESTS}", answered.load(Ordering::Relaxed)));
+            }
+        }
     }
-    Ok(latency)
 }
 
-async fn time(api: &mut Api, requests: &[Vec<u8>], seed: u64, count: u64) -> Outcome<Histogram> {
+async fn time(
+    api: &mut Api,
+    requests: &[Vec<u8>],
+    seed: u64,
+    count: u64,
+    answered: &AtomicU64,
+) -> Outcome<Histogram> {
     let mut latency = Histogram::default();
     for at in 0..count {
         let request = &requests[(scramble(seed + at) % requests.len() as u64) as usize];
         let started = Instant::now();
         let status = api.send(request).await?;
         latency.record(started.elapsed());
+        answered.fetch_add(1, Ordering::Relaxed);
         if status != 200 {
             let body = String::from_utf8_lossy(api.body()).into_owned();
             return Err(format!("a read answered {status}: {body}").into());

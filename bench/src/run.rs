@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(long, default_value = "/var/tmp")]
     dir: PathBuf,
     /// Write everything measured to this JSON file, too.
-    #[arg(long)]
+    #[arg(long, overrides_with = "out")]
     out: Option<PathBuf>,
 }
 

@@ -25,6 +25,7 @@ pub async fn measure(
         let empty = Installation::new(context, database, &format!("start_{at}"))?;
         first.push(start_once(&empty).await?);
         again.push(start_once(&empty).await?);
+        context.say(&format!("start {name}: empty database {} of {STARTS}", at + 1));
     }
     let mut existing = Vec::new();
     for _ in 0..STARTS {
