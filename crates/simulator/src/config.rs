@@ -31,6 +31,12 @@ pub struct Config {
     pub retry_delays_ms: Vec<u64>,
     /// How many sent messages, and how many requests, are remembered.
     pub keep: usize,
+    /// WhatsApp messages a number may send in a second before 130429; Meta's default is 80. `None`: any number.
+    pub messages_per_second: Option<u32>,
+    /// WhatsApp messages to one person at once before 131056, regained at one in six seconds; Meta's is 45.
+    pub pair_burst: Option<u32>,
+    /// Telegram messages to one chat at once before 429, regained at one in a second.
+    pub chat_burst: Option<u32>,
     /// Whether a free-form message needs an inbound one of the same person in the last 24 hours (131047).
     pub enforce_window: bool,
     /// Whether a template that the business account does not have may be sent. Meta answers 132001.
@@ -55,6 +61,9 @@ impl Default for Config {
             callback_timeout_ms: 10_000,
             retry_delays_ms: vec![0, 500, 2_000, 5_000, 10_000],
             keep: 200_000,
+            messages_per_second: None,
+            pair_burst: None,
+            chat_burst: None,
             enforce_window: false,
             unknown_templates: false,
             new_template_status: "APPROVED".to_owned(),

@@ -32,6 +32,10 @@ pub struct ConfigPatch {
     pub status_batch: Option<usize>,
     pub callback_timeout_ms: Option<u64>,
     pub retry_delays_ms: Option<Vec<u64>>,
+    /// 0 lifts the limit; so for the two below.
+    pub messages_per_second: Option<u32>,
+    pub pair_burst: Option<u32>,
+    pub chat_burst: Option<u32>,
     pub enforce_window: Option<bool>,
     pub unknown_templates: Option<bool>,
     pub new_template_status: Option<String>,
@@ -54,6 +58,13 @@ impl ConfigPatch {
         }
         if self.verify_token.is_some() {
             config.verify_token = self.verify_token;
+        }
+        for (slot, limit) in [
+            (&mut config.messages_per_second, self.messages_per_second),
+            (&mut config.pair_burst, self.pair_burst),
+            (&mut config.chat_burst, self.chat_burst),
+        ] {
+            set(slot, limit.map(|limit| Some(limit).filter(|limit| *limit > 0)));
         }
         set(&mut config.app_secret, self.app_secret);
         set(&mut config.auto_statuses, self.auto_statuses);

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! Known deviations: media given by URL is not fetched, `setWebhook` takes plain HTTP for loopback hosts, and
-//! nothing is reviewed, charged or rate-limited unless a fault says so.
+//! nothing is
+//! reviewed, charged or rate-limited unless the configuration or a fault says so.
 
 mod callbacks;
 mod config;
@@ -25,6 +26,7 @@ mod faults;
 mod graph;
 mod ids;
 mod inbound;
+mod limits;
 mod params;
 mod state;
 mod statuses;

@@ -11,6 +11,7 @@ use crate::config::{Config, Number};
 use crate::faults::Faults;
 use crate::graph::GraphState;
 use crate::ids::{Ids, now_ms};
+use crate::limits::Buckets;
 use crate::telegram::TelegramState;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct Sent {
     /// Grows by one with each message; the value for `after`.
     pub seq: u64,
     pub provider: Provider,
-    /// The `wamid`, or `<chat id>:<message id>`.
+    /// The `wamid`, or `<bot id>:<chat id>:<message id>`.
     pub id: String,
     /// The account it came from: `phone_number_id`, or the bot's id.
     pub from: String,
@@ -152,6 +153,7 @@ pub(crate) struct Inner {
     graph: Mutex<GraphState>,
     telegram: Mutex<TelegramState>,
     faults: Mutex<Faults>,
+    limits: Mutex<Buckets>,
     pub ids: Ids,
     pub callbacks: Callbacks,
 }
@@ -170,6 +172,7 @@ impl Inner {
             config: RwLock::new(config),
             records: Mutex::default(),
             faults: Mutex::default(),
+            limits: Mutex::default(),
             ids,
             callbacks,
         }
@@ -197,6 +200,10 @@ impl Inner {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         lock(&self.faults)
+    }
+
+    pub(crate) fn limits(&self) -> MutexGuard<'_, Buckets> {
+        lock(&self.limits)
     }
 
     pub(crate) fn number(&self, phone_number_id: &str) -> Option<Number> {

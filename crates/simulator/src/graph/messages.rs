@@ -53,6 +53,7 @@ pub(super) fn send(
             ));
         }
     }
+    limit(inner, number, &recipient)?;
     let wamid = inner.ids.wamid(recipient.as_str(), true);
     let callback_data = params.text("biz_opaque_callback_data");
     inner.record_sent(Sent {
@@ -79,6 +80,30 @@ pub(super) fn send(
     };
     inner.schedule_statuses(message, fault);
     Ok(answer)
+}
+
+/// The number's throughput and the pace to one person, where they are limited.
+fn limit(inner: &Inner, number: &Number, recipient: &Recipient) -> Result<(), GraphError> {
+    let (throughput, pair) = {
+        let config = inner.config();
+        (config.messages_per_second, config.pair_burst)
+    };
+    let now = now_ms();
+    let id = &number.phone_number_id;
+    let mut limits = inner.limits();
+    if let Some(limit) = throughput
+        && limits.take(id, limit, f64::from(limit), now).is_err()
+    {
+        return Err(GraphError::with(130_429, "Cloud API message throughput has been reached."));
+    }
+    if let Some(burst) = pair
+        && limits.take(&format!("{id}/{}", recipient.as_str()), burst, 1.0 / 6.0, now).is_err()
+    {
+        let details =
+            "Too many messages sent from the sender phone number to the same recipient phone number.";
+        return Err(GraphError::with(131_056, details));
+    }
+    Ok(())
 }
 
 fn accepted(params: &Params, recipient: &Recipient, wamid: &str, kind: &str) -> Value {

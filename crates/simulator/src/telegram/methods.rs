@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::content::{self, Content};
 use super::{Answer, BotError, files, user, webhook};
 use crate::config::Bot;
-use crate::ids::now_seconds;
+use crate::ids::{now_ms, now_seconds};
 use crate::params::Params;
 use crate::state::{Inner, Provider, Sent};
 
@@ -141,11 +141,19 @@ pub(super) async fn call(
             let content = content::of(inner, bot, method, params)?;
             let markup = content::reply_markup(params)?;
             let reply = replied_to(inner, bot, chat, params)?;
+            limit(inner, bot, chat)?;
             Ok(post(inner, bot, method, chat, content, reply.as_ref(), markup, &raw).into())
         }
         "" => Err(BotError::of(404, None)),
         _ => Err(BotError::of(404, Some("Not Found: method not found".to_owned()))),
     }
+}
+
+/// The pace to one chat, where it is limited.
+fn limit(inner: &Inner, bot: &Bot, chat: i64) -> Result<(), BotError> {
+    let Some(burst) = inner.config().chat_burst else { return Ok(()) };
+    let key = format!("{}/{chat}", bot.token);
+    inner.limits().take(&key, burst, 1.0, now_ms()).map_err(BotError::too_many_requests)
 }
 
 /// The chat. `@username`s of channels get a number derived from the name.

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, NUMBER, PERSON, WABA};
+use crate::harness::{Harness, NUMBER, PERSON, TOKEN, VERIFY_TOKEN, WABA};
 
 #[tokio::test]
 async fn statuses_come_back_in_metas_shape() {
@@ -163,4 +163,25 @@ async fn every_send_under_load_gets_its_three_statuses_in_order() {
     }
     assert_eq!(seen.len(), sends);
     assert!(seen.values().all(|statuses| *statuses == ["sent", "delivered", "read"]));
+}
+
+#[tokio::test]
+async fn a_webhook_proves_itself_before_it_is_used() {
+    let harness = Harness::start().await;
+    assert_eq!(harness.control("/whatsapp/verify", json!({})).await.status, 200);
+    harness.control("/config", json!({"verify_token": "other"})).await;
+    let refused = harness.control("/whatsapp/verify", json!({})).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body["error"].as_str().unwrap().starts_with("(#2200) Callback verification failed"));
+
+    let own = crate::harness::Webhook::default();
+    let url = own.start().await;
+    let apps = format!("/v25.0/{WABA}/subscribed_apps");
+    let wrong = json!({"override_callback_uri": url, "verify_token": "other"});
+    assert_eq!(harness.request("POST", &apps, Some(TOKEN), Some(wrong)).await.code(), 2200);
+    let right = json!({"override_callback_uri": url, "verify_token": VERIFY_TOKEN});
+    assert_eq!(harness.request("POST", &apps, Some(TOKEN), Some(right)).await.status, 200);
+    harness.control("/whatsapp/inbound", json!({"from": PERSON, "text": "hi"})).await;
+    assert_eq!(own.bodies(1).await.len(), 1);
+    assert_eq!(harness.webhook.count(), 0);
 }

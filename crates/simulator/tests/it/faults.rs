@@ -111,3 +111,19 @@ async fn telegram_faults_speak_telegram() {
     assert_eq!(migrated.body["parameters"]["migrate_to_chat_id"], -1001);
     assert_eq!(harness.bot("sendMessage", message).await.status, 200);
 }
+
+#[tokio::test]
+async fn limits_hold_when_switched_on() {
+    let harness = Harness::with(|config| config.auto_statuses = false).await;
+    harness.control("/config", json!({"pair_burst": 2, "chat_burst": 1})).await;
+    assert_eq!(harness.send_text("1").await.status, 200);
+    assert_eq!(harness.send_text("2").await.status, 200);
+    assert_eq!(harness.send_text("3").await.code(), 131_056);
+    let message = json!({"chat_id": 7, "text": "hi"});
+    assert_eq!(harness.bot("sendMessage", message.clone()).await.status, 200);
+    let flood = harness.bot("sendMessage", message).await;
+    assert_eq!((flood.status, &flood.body["parameters"]["retry_after"]), (429, &json!(1)));
+    harness.control("/config", json!({"pair_burst": 0, "messages_per_second": 1})).await;
+    assert_eq!(harness.send_text("4").await.status, 200);
+    assert_eq!(harness.send_text("5").await.code(), 130_429);
+}

@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness that cannot start fails its test")]
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use kabar_simulator::{Bot, Config, Number, Simulator, signature};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 pub const SECRET: &str = "test_app_secret";
+pub const VERIFY_TOKEN: &str = "verify-me";
 pub const NUMBER: &str = "106540352242922";
 pub const WABA: &str = "102290129340398";
 pub const TOKEN: &str = "EAAsimulated";
@@ -50,15 +52,22 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    async fn start(&self) -> String {
+    pub async fn start(&self) -> String {
         async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes) -> StatusCode {
             webhook.calls.lock().unwrap().push((headers, body));
             let refusal = webhook.refusals.lock().unwrap().pop();
             refusal.map_or(StatusCode::OK, |status| StatusCode::from_u16(status).unwrap())
         }
+        async fn verify(Query(query): Query<HashMap<String, String>>) -> (StatusCode, String) {
+            if query["hub.mode"] == "subscribe" && query["hub.verify_token"] == VERIFY_TOKEN {
+                (StatusCode::OK, query["hub.challenge"].clone())
+            } else {
+                (StatusCode::FORBIDDEN, String::new())
+            }
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let router = Router::new().route("/hook", post(receive)).with_state(self.clone());
+        let router = Router::new().route("/hook", post(receive).get(verify)).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -113,6 +122,7 @@ impl Harness {
         let mut config = Config {
             webhook_whatsapp: Some(url.parse().unwrap()),
             app_secret: SECRET.to_owned(),
+            verify_token: Some(VERIFY_TOKEN.to_owned()),
             status_delays_ms: [5, 25, 45],
             retry_delays_ms: vec![0, 20, 40],
             numbers: vec![Number {
