@@ -1,13 +1,26 @@
-//! Everything the operations share.
+//! Everything the operations share, and the work that goes on behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use kabar_domain::Clock;
+use kabar_providers::{http, telegram, whatsapp};
 use kabar_store::Store;
+use kabar_store::log::{LogReader, LogWriter};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::crypto::MasterKey;
-use crate::metrics::Metrics;
+use crate::error::{Error, Result};
+use crate::ingest::Secrets;
+use crate::metrics::{Depths, Metrics};
+
+/// Longest wait for a provider's answer.
+pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often what other nodes changed is looked at, and old rows are cleared.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
 /// The running engine. Operations are methods on it, one file each. Shared behind an `Arc`.
 #[derive(Debug)]
@@ -16,6 +29,159 @@ pub struct Engine {
     pub(crate) clock: Clock,
     pub(crate) key: MasterKey,
     pub(crate) config: Config,
-    pub(crate) login_limiter: crate::auth::LoginLimiter,
     pub metrics: Arc<Metrics>,
+    pub(crate) login_limiter: crate::auth::LoginLimiter,
+    pub(crate) whatsapp: whatsapp::Client,
+    pub(crate) telegram: telegram::Client,
+    pub(crate) secrets: Secrets,
+    /// Set while the engine runs: operations of the command line need no log.
+    pub(crate) log: OnceLock<LogWriter>,
+    /// Something was appended to the inbound log.
+    pub(crate) appended: Arc<Notify>,
+    /// Something was queued for sending, or may be sent again.
+    pub(crate) outbound_ready: Notify,
+    /// Unclaimed updates may have an account now.
+    pub(crate) claim_wanted: Notify,
+}
+
+/// The work behind the operations, until it is stopped.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+    log_writers: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    pub fn new(store: Store, clock: Clock, key: MasterKey, config: Config) -> Result<Self> {
+        let client = http::client(PROVIDER_TIMEOUT)
+            .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
+        Ok(Self {
+            metrics: Arc::new(Metrics::new()?),
+            login_limiter: crate::auth::LoginLimiter::default(),
+            whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
+            telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
+            secrets: Secrets::new(&config.meta_app_secrets),
+            log: OnceLock::new(),
+            appended: Arc::new(Notify::new()),
+            outbound_ready: Notify::new(),
+            claim_wanted: Notify::new(),
+            store,
+            clock,
+            key,
+            config,
+        })
+    }
+
+    /// The clock the engine was given.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Starts taking webhooks, applying and sending.
+    pub async fn start(self: &Arc<Self>) -> Result<Running> {
+        self.load_secrets().await?;
+        let (log, log_writers) = LogWriter::start(&self.store, Arc::clone(&self.appended)).await?;
+        if self.log.set(log).is_err() {
+            return Err(Error::Internal("the engine is running already".into()));
+        }
+        let stop = CancellationToken::new();
+        let mut workers = Vec::new();
+        workers.push(self.applier_thread(&stop)?);
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_sender(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_housekeeping(token).await }));
+        Ok(Running { stop, workers, log_writers })
+    }
+
+    /// The applier waits for the disk: it has a thread of its own, so that requests do not wait with it.
+    fn applier_thread(self: &Arc<Self>, stop: &CancellationToken) -> Result<JoinHandle<()>> {
+        let engine = Arc::clone(self);
+        let stop = stop.clone();
+        let reader = LogReader::open(&self.store)?;
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("applier".into())
+            .spawn(move || runtime.block_on(engine.run_applier(reader, stop)))
+            .map_err(|error| Error::Internal(format!("the applier cannot be started: {error}")))?;
+        Ok(tokio::task::spawn_blocking(move || {
+            if thread.join().is_err() {
+                tracing::error!("the applier ended unexpectedly");
+            }
+        }))
+    }
+
+    async fn run_housekeeping(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.housekeep().await {
+                tracing::warn!(%error, "housekeeping did not finish; it is tried again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.claim_wanted.notified() => {}
+                () = tokio::time::sleep(HOUSEKEEPING) => {}
+            }
+        }
+    }
+
+    async fn housekeep(&self) -> Result<()> {
+        self.load_secrets().await?;
+        self.replay_claimable().await?;
+        let now = self.clock.now();
+        let log = LogReader::open(&self.store)?;
+        let days = |days: u32| Duration::from_hours(24 * u64::from(days));
+        log.prune(now.minus(days(self.config.inbound_retention_days)), 1_000).await?;
+        let mut tx = self.store.begin().await?;
+        kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
+        kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Whether a webhook could be made durable and a row written now.
+    pub async fn check_ready(&self) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        kabar_store::health::write(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// How much waits.
+    pub async fn depths(&self) -> Result<Depths> {
+        let (backlog, oldest) = LogReader::open(&self.store)?.backlog().await?;
+        let (queued, sending) = kabar_store::outbound::depth(&mut self.store.reader().await?).await?;
+        Ok(Depths {
+            backlog,
+            backlog_age: oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest)),
+            outbound: Vec::from([("queued", queued), ("sending", sending)]),
+        })
+    }
+}
+
+impl Running {
+    /// Stops the work. Call it when no more webhooks come: what was accepted is written, what is under way ends,
+    /// what waits is found by the next start.
+    pub async fn stop(self, engine: Arc<Engine>) {
+        self.stop.cancel();
+        engine.appended.notify_waiters();
+        engine.outbound_ready.notify_waiters();
+        for worker in self.workers {
+            if let Err(error) = worker.await {
+                tracing::error!(%error, "a worker ended unexpectedly");
+            }
+        }
+        let store = engine.store.clone();
+        // The last owner of the log's queue: its writers finish once it is gone.
+        drop(engine);
+        for writer in self.log_writers {
+            match tokio::time::timeout(Duration::from_secs(5), writer).await {
+                Ok(Ok(())) | Err(_) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the inbound log's writer ended unexpectedly"),
+            }
+        }
+        store.close().await;
+    }
 }

@@ -25,6 +25,8 @@ pub mod page;
 pub mod patch;
 pub mod users;
 
+mod rules;
+
 pub use auth::Principal;
 pub use config::Config;
 pub use engine::Engine;

@@ -80,6 +80,7 @@ CREATE TABLE accounts (
 ) @TABLE;
 CREATE UNIQUE INDEX accounts_external ON accounts (platform, external_id) WHERE retired_at IS NULL;
 CREATE UNIQUE INDEX accounts_default ON accounts (organisation_id) WHERE is_default AND retired_at IS NULL;
+CREATE UNIQUE INDEX accounts_id ON accounts (id);
 CREATE INDEX accounts_waba ON accounts (waba_id);
 
 -- The direct line of an account has an empty `external_id`.
@@ -343,3 +344,9 @@ CREATE TABLE held_updates (
 ) @TABLE;
 CREATE UNIQUE INDEX held_updates_source ON held_updates (stream, seq, item);
 CREATE INDEX held_updates_open ON held_updates (platform, account_key) WHERE resolved_at IS NULL;
+
+-- One row that the readiness check writes.
+CREATE TABLE health (
+    id BIGINT NOT NULL PRIMARY KEY,
+    checked_at BIGINT NOT NULL
+) @TABLE;

@@ -148,13 +148,6 @@ pub async fn is_taken(db: &mut impl Db, platform: Platform, external_id: &str) -
     Ok(!row.is_empty())
 }
 
-/// Keeps other changes of the organisation's accounts and default away until the transaction ends. False when
-/// there is no such organisation.
-pub async fn lock(tx: &mut Tx, organisation: OrganisationId) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM organisations WHERE id = $1 {}", tx.lock_rows());
-    Ok(!tx.fetch(&sql, args![organisation]).await?.is_empty())
-}
-
 pub async fn insert(tx: &mut Tx, account: &Account) -> Result<()> {
     tx.execute(
         "INSERT INTO accounts (organisation_id, id, platform, status, external_id, display_name, phone_number,
@@ -185,8 +178,8 @@ pub async fn insert(tx: &mut Tx, account: &Account) -> Result<()> {
     Ok(())
 }
 
-/// Writes what people may change. What the provider says is written by [`record_check`], the default by
-/// [`set_default`].
+/// Writes what people may change. What the provider says is written by [`record_check`], the
+/// default by [`crate::organisations::set_default_account`].
 pub async fn update(tx: &mut Tx, account: &Account) -> Result<()> {
     tx.execute(
         "UPDATE accounts SET display_name = $3, phone_number = $4, phone_digits = $5, waba_id = $6,
@@ -211,10 +204,12 @@ pub async fn update(tx: &mut Tx, account: &Account) -> Result<()> {
 }
 
 /// What the provider said when it was asked. `None` leaves a column as it is, except `last_error`, which it
-/// clears.
+/// clears; a phone number that people gave stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Check {
     pub status: Option<ChannelStatus>,
+    pub phone_number: Option<String>,
+    pub phone_digits: Option<String>,
     pub username: Option<String>,
     pub verified_name: Option<String>,
     pub quality: Option<String>,
@@ -237,7 +232,8 @@ pub async fn record_check(
              verified_name = COALESCE($5, verified_name), quality = COALESCE($6, quality),
              messaging_limit = COALESCE($7, messaging_limit), last_error = $8, checked_at = $9, updated_at = $9,
              connected_at = CASE WHEN $3 = 1 THEN COALESCE(connected_at, $9) ELSE connected_at END,
-             webhook_verified_at = CASE WHEN $10 THEN $9 ELSE webhook_verified_at END
+             webhook_verified_at = CASE WHEN $10 THEN $9 ELSE webhook_verified_at END,
+             phone_number = COALESCE(phone_number, $11), phone_digits = COALESCE(phone_digits, $12)
          WHERE organisation_id = $1 AND id = $2 AND retired_at IS NULL",
         args![
             organisation,
@@ -250,6 +246,8 @@ pub async fn record_check(
             check.last_error.as_ref(),
             now,
             check.webhook_verified,
+            check.phone_number.as_ref(),
+            check.phone_digits.as_ref(),
         ],
     )
     .await?;
@@ -262,34 +260,6 @@ pub async fn record_check(
         )
         .await?;
     }
-    Ok(())
-}
-
-/// Makes `id` the one default of its organisation, or leaves it without one. Take [`lock`] first.
-pub async fn set_default(
-    tx: &mut Tx,
-    organisation: OrganisationId,
-    id: Option<AccountId>,
-    now: Timestamp,
-) -> Result<()> {
-    // The old one first: there is never more than one.
-    tx.execute(
-        "UPDATE accounts SET is_default = $3, updated_at = $4
-         WHERE organisation_id = $1 AND is_default AND ($2 IS NULL OR id <> $2)",
-        args![organisation, id, false, now],
-    )
-    .await?;
-    tx.execute(
-        "UPDATE accounts SET is_default = $3, updated_at = $4
-         WHERE organisation_id = $1 AND id = $2 AND NOT is_default AND retired_at IS NULL",
-        args![organisation, id, true, now],
-    )
-    .await?;
-    tx.execute(
-        "UPDATE organisations SET default_account_id = $2, updated_at = $3 WHERE id = $1",
-        args![organisation, id, now],
-    )
-    .await?;
     Ok(())
 }
 
@@ -397,4 +367,32 @@ pub async fn retire(
         moved.failed = waiting;
     }
     Ok(moved)
+}
+
+/// The sealed credentials of an active account.
+#[derive(Debug)]
+pub struct Sealed {
+    pub organisation_id: OrganisationId,
+    pub id: AccountId,
+    pub platform: Platform,
+    pub credentials: Vec<u8>,
+}
+
+/// Of every organisation: what webhooks are verified with.
+pub async fn credentials(db: &mut impl Db) -> Result<Vec<Sealed>> {
+    db.fetch(
+        "SELECT organisation_id, id, platform, credentials FROM accounts WHERE retired_at IS NULL ORDER BY id",
+        args![],
+    )
+    .await?
+    .iter_mut()
+    .map(|row| {
+        Ok(Sealed {
+            organisation_id: row.get(0)?,
+            id: row.get(1)?,
+            platform: row.get(2)?,
+            credentials: row.get(3)?,
+        })
+    })
+    .collect()
 }

@@ -111,3 +111,15 @@ pub async fn place(db: &mut impl Db, id: HeldId) -> Result<Option<(i64, i64)>> {
     let rows = db.fetch("SELECT stream, seq FROM held_updates WHERE id = $1", args![id]).await?;
     rows.into_iter().next().map(|mut row| Ok((row.get(0)?, row.get(1)?))).transpose()
 }
+
+/// Where in the log there are open held updates.
+pub async fn open_places(db: &mut impl Db) -> Result<Vec<(i64, i64)>> {
+    db.fetch(
+        "SELECT DISTINCT stream, seq FROM held_updates WHERE resolved_at IS NULL ORDER BY stream, seq",
+        args![],
+    )
+    .await?
+    .iter_mut()
+    .map(|row| Ok((row.get(0)?, row.get(1)?)))
+    .collect()
+}

@@ -3,13 +3,14 @@
 pub mod accounts;
 pub mod apply;
 mod bulk;
+pub mod changes;
 pub mod channels;
 pub mod contacts;
 pub mod conversations;
-pub mod changes;
 pub mod counters;
 mod error;
 pub mod events;
+pub mod health;
 pub mod held;
 pub mod idempotency;
 pub mod inbox;

@@ -240,6 +240,14 @@ impl Tx {
         }
     }
 
+    /// Locks the rows read under the alias `m`, where rows can be locked one by one; SQLite's one writer needs none.
+    pub const fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "FOR UPDATE OF m",
+        }
+    }
+
     /// `FOR UPDATE` where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn lock_rows(&self) -> &'static str {
         match self {

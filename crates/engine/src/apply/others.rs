@@ -1,0 +1,213 @@
+//! The rarer events, one by one.
+
+use std::sync::Arc;
+
+use kabar_domain::channel::ChannelStatus;
+use kabar_domain::inbound::{AccountChange, Edit, Event, GroupChange, InboundMessage, Origin};
+use kabar_domain::{ChannelId, TemplateId, Timestamp};
+use kabar_store::apply::{self, AccountRef};
+use kabar_store::changes::{self, EditedMessage};
+use kabar_store::messages::provider_key;
+use kabar_store::{Error as StoreError, Tx};
+use serde_json::{Value, json};
+
+use super::batch::{Batch, Incoming};
+use super::messages::text_of;
+
+impl Batch<'_> {
+    /// `accounts` is never empty; only events about a business account have several.
+    pub(super) async fn apply_other(
+        &mut self,
+        tx: &mut Tx,
+        accounts: &[Arc<AccountRef>],
+        event: Event,
+        received_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(account) = accounts.first().map(Arc::clone) else { return Ok(()) };
+        let organisation = account.organisation_id;
+        match event {
+            Event::Message(_) | Event::Status(_) => Ok(()),
+            Event::Edit(edit) => self.edit(tx, &account, *edit, received_at).await,
+            Event::Revoke { target, occurred_at, .. } => {
+                let key = provider_key(account.id, &target);
+                if let Some((message, conversation)) =
+                    changes::revoke_message(tx, organisation, key, occurred_at).await?
+                {
+                    let data = json!({ "conversation_id": conversation.to_string() });
+                    self.event(organisation, "message.revoked", message.uuid(), Some(data.to_string()));
+                }
+                Ok(())
+            }
+            Event::IdentityChange { old, new, .. } => {
+                if let Some(contact) =
+                    changes::change_identity(tx, organisation, &old, &new, self.now).await?
+                {
+                    let data = json!({ "identity": { "old": old, "new": new } });
+                    self.event(organisation, "contact.updated", contact.uuid(), Some(data.to_string()));
+                }
+                Ok(())
+            }
+            Event::GroupMigrated { old, new, .. } => {
+                if let Some(channel) =
+                    changes::rename_group(tx, organisation, account.id, &old, &new, self.now).await?
+                {
+                    let data = json!({ "external_id": new });
+                    self.event(organisation, "channel.updated", channel.uuid(), Some(data.to_string()));
+                }
+                Ok(())
+            }
+            Event::Group { chat, change, .. } => self.group(tx, &account, &chat, &change).await,
+            Event::Template(change) => {
+                // One organisation may have several numbers of a business account: its template is one.
+                let mut done = Vec::new();
+                for account in accounts {
+                    if done.contains(&account.organisation_id) {
+                        continue;
+                    }
+                    done.push(account.organisation_id);
+                    let waba = self.waba_of(tx, account).await?;
+                    let id = TemplateId::new(&self.engine.clock);
+                    let id =
+                        changes::change_template(tx, account.organisation_id, &waba, id, &change, self.now)
+                            .await?;
+                    let data = json!({ "name": change.name, "language": change.language, "status": change.status,
+                        "category": change.category, "quality": change.quality });
+                    self.event(
+                        account.organisation_id,
+                        "template.updated",
+                        id.uuid(),
+                        Some(data.to_string()),
+                    );
+                }
+                Ok(())
+            }
+            Event::Account(change) => {
+                for account in accounts {
+                    self.account(tx, account, &change).await?;
+                }
+                Ok(())
+            }
+            Event::Other { name, value, .. } => {
+                for account in accounts {
+                    let data = json!({ "name": name, "value": value });
+                    self.event(
+                        account.organisation_id,
+                        "provider.event",
+                        account.id.uuid(),
+                        Some(data.to_string()),
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn edit(
+        &mut self,
+        tx: &mut Tx,
+        account: &Arc<AccountRef>,
+        edit: Edit,
+        received_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let organisation = account.organisation_id;
+        let edited = EditedMessage {
+            provider_key: provider_key(account.id, &edit.target),
+            body: edit.body.as_deref(),
+            media: (!edit.media.is_empty()).then(|| serde_json::to_string(&edit.media).unwrap_or_default()),
+            payload: text_of(&edit.payload),
+            at: edit.occurred_at,
+        };
+        if let Some((message, conversation)) = changes::edit_message(tx, organisation, edited).await? {
+            let data = json!({ "conversation_id": conversation.to_string() });
+            self.event(organisation, "message.edited", message.uuid(), Some(data.to_string()));
+            return Ok(());
+        }
+        // We never had the message it changes: its new content is what there is to show.
+        let mut payload = edit.payload;
+        if let Some(fields) = payload.as_object_mut() {
+            fields.insert("edited".into(), Value::Bool(true));
+        }
+        let message = InboundMessage {
+            provider_message_id: edit.target,
+            origin: Origin::Live,
+            chat: edit.chat,
+            party: edit.sender,
+            kind: edit.kind,
+            body: edit.body,
+            media: edit.media,
+            payload,
+            reply_to: None,
+            occurred_at: edit.occurred_at,
+            status: None,
+        };
+        let incoming = Incoming { account: Arc::clone(account), received_at, message };
+        self.apply_messages(tx, Vec::from([incoming])).await
+    }
+
+    async fn group(
+        &mut self,
+        tx: &mut Tx,
+        account: &AccountRef,
+        chat: &kabar_domain::inbound::Chat,
+        change: &GroupChange,
+    ) -> Result<(), StoreError> {
+        let kabar_domain::inbound::Chat::Group { external_id, title, .. } = chat else { return Ok(()) };
+        let organisation = account.organisation_id;
+        let key = (account.id, external_id.clone());
+        let known = apply::channels(tx, Vec::from([key.clone()])).await?.remove(&key);
+        let channel = if let Some(channel) = known {
+            channel
+        } else {
+            let channel = ChannelId::new(&self.engine.clock);
+            let title = match change {
+                GroupChange::Title(title) => title,
+                _ => title.as_ref().unwrap_or(external_id),
+            };
+            apply::insert_group_channel(tx, account, channel, external_id, title, self.now).await?;
+            self.event(
+                organisation,
+                "channel.created",
+                channel.uuid(),
+                Some(r#"{"status":"pending"}"#.into()),
+            );
+            channel
+        };
+        let (title, status) = match change {
+            GroupChange::Title(title) => (Some(title.as_str()), None),
+            GroupChange::Membership { active: false } | GroupChange::Deleted => {
+                (None, Some(ChannelStatus::Disconnected))
+            }
+            // Back in a group: a person confirms it, as for a new one.
+            GroupChange::Membership { active: true } => {
+                let was = changes::channel_status(tx, organisation, channel).await?;
+                (None, (was == Some(ChannelStatus::Disconnected)).then_some(ChannelStatus::Pending))
+            }
+        };
+        changes::change_group(tx, organisation, channel, title, status, self.now).await?;
+        let data = json!({ "display_name": title, "status": status });
+        self.event(organisation, "channel.updated", channel.uuid(), Some(data.to_string()));
+        Ok(())
+    }
+
+    async fn account(
+        &mut self,
+        tx: &mut Tx,
+        account: &AccountRef,
+        change: &AccountChange,
+    ) -> Result<(), StoreError> {
+        changes::change_account(tx, account.organisation_id, account.id, change, self.now).await?;
+        let data = json!({ "name": change.name, "connected": change.connected, "quality": change.quality,
+            "messaging_limit": change.messaging_limit, "problem": change.problem, "value": change.value });
+        self.event(
+            account.organisation_id,
+            "messaging_account.updated",
+            account.id.uuid(),
+            Some(data.to_string()),
+        );
+        Ok(())
+    }
+
+    async fn waba_of(&mut self, tx: &mut Tx, account: &AccountRef) -> Result<String, StoreError> {
+        Ok(apply::waba_id(tx, account.organisation_id, account.id).await?.unwrap_or_default())
+    }
+}

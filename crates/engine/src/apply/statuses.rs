@@ -1,0 +1,140 @@
+//! Delivery reports: forward only, in any order, and patient when they come before their message.
+
+use std::collections::BTreeMap;
+
+use kabar_domain::message::{MessageStatus, ProviderError};
+use kabar_domain::{MessageId, OrganisationId, Timestamp};
+use kabar_store::messages::provider_key;
+use kabar_store::statuses::{self, Advance, Early, Reported};
+use kabar_store::{Error as StoreError, Tx};
+use uuid::Uuid;
+
+use super::batch::{Batch, Report};
+
+/// A message's standing, and how reports move it.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub advance: Advance,
+    from: MessageStatus,
+}
+
+impl Standing {
+    pub fn new(organisation_id: OrganisationId, found: Reported) -> Self {
+        Self {
+            advance: Advance {
+                organisation_id,
+                id: found.id,
+                status: found.status,
+                sent_at: None,
+                delivered_at: None,
+                read_at: None,
+                failed_at: None,
+                error: None,
+            },
+            from: found.status,
+        }
+    }
+
+    /// One report. Its time is kept even when a later stage is already known.
+    pub fn report(&mut self, status: MessageStatus, at: Timestamp, error: Option<String>) {
+        let advance = &mut self.advance;
+        if self.from == MessageStatus::Received || advance.status == MessageStatus::Failed {
+            return;
+        }
+        match status {
+            MessageStatus::Sent => advance.sent_at = advance.sent_at.or(Some(at)),
+            MessageStatus::Delivered => advance.delivered_at = advance.delivered_at.or(Some(at)),
+            MessageStatus::Read | MessageStatus::Played => advance.read_at = advance.read_at.or(Some(at)),
+            _ => {}
+        }
+        if advance.status.advances_to(status) {
+            advance.status = status;
+            if status == MessageStatus::Failed {
+                advance.failed_at = Some(at);
+                advance.error = error;
+            }
+        }
+    }
+
+    /// The new status, when there is one.
+    pub fn moved(&self) -> Option<MessageStatus> {
+        (self.advance.status != self.from).then_some(self.advance.status)
+    }
+}
+
+fn error_text(error: Option<&ProviderError>) -> Option<String> {
+    error.and_then(|error| serde_json::to_string(error).ok())
+}
+
+impl Batch<'_> {
+    pub(super) async fn apply_reports(
+        &mut self,
+        tx: &mut Tx,
+        reports: Vec<Report>,
+    ) -> Result<(), StoreError> {
+        if reports.is_empty() {
+            return Ok(());
+        }
+        let mut by_message: BTreeMap<(OrganisationId, Uuid), Vec<Report>> = BTreeMap::new();
+        for report in reports {
+            let key = provider_key(report.account.id, &report.update.provider_message_id);
+            by_message.entry((report.account.organisation_id, key)).or_default().push(report);
+        }
+        let found: BTreeMap<Uuid, Reported> =
+            statuses::find(tx, by_message.keys().copied().collect()).await?.into_iter().collect();
+        let mut advances = Vec::with_capacity(by_message.len());
+        let mut early = Vec::new();
+        for ((organisation, key), reports) in by_message {
+            let found = match found.get(&key) {
+                Some(found) => Some(*found),
+                None => self.settle_unanswered(tx, organisation, key, &reports).await?,
+            };
+            let Some(found) = found else {
+                early.extend(reports.into_iter().map(|report| Early {
+                    organisation_id: organisation,
+                    provider_key: key,
+                    status: report.update.status,
+                    error: error_text(report.update.error.as_ref()),
+                    callback_data: report.update.callback_data,
+                    occurred_at: report.update.occurred_at,
+                }));
+                continue;
+            };
+            let mut standing = Standing::new(organisation, found);
+            for Report { update, .. } in &reports {
+                standing.report(update.status, update.occurred_at, error_text(update.error.as_ref()));
+            }
+            if let Some(status) = standing.moved() {
+                let data =
+                    format!(r#"{{"status":"{status}","conversation_id":"{}"}}"#, found.conversation_id);
+                self.event(organisation, "message.status", found.id.uuid(), Some(data));
+            }
+            advances.push(standing.advance);
+        }
+        statuses::advance(tx, advances).await?;
+        statuses::keep_early(tx, early, self.now).await
+    }
+
+    /// A report may be the first we hear of the provider's id: after a crash or a lost answer the message has
+    /// none, and the id we asked the provider to echo names it.
+    async fn settle_unanswered(
+        &mut self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        key: Uuid,
+        reports: &[Report],
+    ) -> Result<Option<Reported>, StoreError> {
+        for Report { account, update } in reports {
+            let Some(id) = update.callback_data.as_deref().and_then(|data| data.parse::<MessageId>().ok())
+            else {
+                continue;
+            };
+            if let Some(found) = statuses::find_unanswered(tx, organisation, account.id, id).await? {
+                statuses::name(tx, organisation, id, &update.provider_message_id, key).await?;
+                kabar_store::outbound::settle(tx, organisation, id, self.now).await?;
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
