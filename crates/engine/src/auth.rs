@@ -21,7 +21,7 @@ pub use login::{Login, LoginOutcome};
 pub use me::Me;
 
 /// A use is recorded when the last one recorded is at least this old.
-const TOUCH_AFTER: Duration = Duration::from_secs(60);
+const TOUCH_AFTER: Duration = Duration::from_mins(1);
 
 /// The caller of an operation: a person, through a token, in one organisation.
 #[derive(Clone, Debug)]

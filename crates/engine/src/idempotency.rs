@@ -9,10 +9,10 @@ use crate::auth::Principal;
 use crate::error::{Error, Result};
 
 /// How long a first answer is kept.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT: Duration = Duration::from_hours(24);
 
 /// No request runs longer than this; one that did was cut off.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// What to do with a request that carries a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const PER_ACCOUNT: u32 = 5;
 const PER_ADDRESS: u32 = 20;
 /// Windows remembered of each kind; hashing is too slow for a guesser to fill them within one window.

@@ -14,7 +14,7 @@ use crate::crypto::sha256_hex;
 use crate::error::{Error, Invalid, Result};
 
 /// How long a sign-in lasts.
-const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+const LIFETIME: Duration = Duration::from_hours(30 * 24);
 
 /// What a person types.
 #[derive(Clone, Default)]

@@ -1,0 +1,16 @@
+//! What handlers take out of a request. Each refuses in the shape of every other error.
+
+mod auth;
+mod json;
+mod path;
+mod query;
+
+pub(crate) use auth::Auth;
+pub(crate) use json::Json;
+pub(crate) use path::PathId;
+pub(crate) use query::Query;
+
+/// `phone_number_id` → `phone number id`, as messages name fields.
+fn spoken(field: &str) -> String {
+    field.rsplit('.').next().unwrap_or(field).replace('_', " ")
+}

@@ -1,0 +1,50 @@
+//! Ids in paths.
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts;
+use kabar_engine::Error as EngineError;
+
+use crate::error::{Error, Result};
+
+/// An id that a path may hold, and the answer when there is nothing by it.
+pub(crate) trait Model: FromStr {
+    fn not_found() -> EngineError;
+}
+
+macro_rules! models {
+    ($($id:ty => $error:expr;)*) => {$(
+        impl Model for $id {
+            fn not_found() -> EngineError {
+                $error
+            }
+        }
+    )*};
+}
+
+models! {
+    kabar_domain::OrganisationId => EngineError::NotFound("Organisation");
+    kabar_domain::AccountId => EngineError::NotFound("MessagingAccount");
+    kabar_domain::ChannelId => EngineError::NotFoundText("Channel not found.");
+    kabar_domain::ContactId => EngineError::NotFound("Contact");
+    kabar_domain::ConversationId => EngineError::NotFound("Conversation");
+    kabar_domain::MessageId => EngineError::NotFound("Message");
+    kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
+    kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
+}
+
+/// The one id of a path. What cannot be an id is answered like an unknown one.
+#[derive(Debug)]
+pub(crate) struct PathId<T>(pub T);
+
+impl<T: Model, S: Send + Sync> FromRequestParts<S> for PathId<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Error::from(T::not_found()))?;
+        text.parse().map(Self).map_err(|_| T::not_found().into())
+    }
+}

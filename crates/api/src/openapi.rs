@@ -1,0 +1,189 @@
+//! The description of the API, made from the routes.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::error::ErrorBody;
+use crate::routes;
+
+/// Answers that any operation behind a token can give: status, name of the component, description.
+const COMMON: [(&str, &str, &str); 7] = [
+    ("401", "Unauthenticated", "No token, or one that is unknown, expired or revoked."),
+    ("403", "Forbidden", "The token or the role lacks an ability."),
+    ("404", "NotFound", "There is nothing by that id in the caller's organisation."),
+    ("409", "Conflict", "Not possible in the present state, or a key used for another request."),
+    ("422", "Unprocessable", "Something in the request does not fit; `errors` says what."),
+    ("429", "TooManyRequests", "Too many attempts; `Retry-After` says when to come back."),
+    ("503", "Unavailable", "Not possible now; `Retry-After` says when to come back."),
+];
+
+/// The OpenAPI 3.1 document.
+pub fn openapi() -> OpenApi {
+    let mut document = routes::all().into_openapi();
+    document.info.title = "Kabar".into();
+    document.info.version = env!("CARGO_PKG_VERSION").into();
+    document.info.description = Some(
+        "Messaging operations: WhatsApp and Telegram in, conversations out. Lists are paged with `page` and `per_page` or with `cursor`; every error has a `message` and the `request_id` of its request.".into(),
+    );
+    document.info.license = Some(utoipa::openapi::License::new("Apache-2.0"));
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert("Error".into(), ErrorBody::schema());
+    let mut schemas = Vec::new();
+    ErrorBody::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components
+        .security_schemes
+        .insert("bearer".into(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into());
+    components.security_schemes.insert(
+        "api_key".into(),
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))).into(),
+    );
+    for (_, name, description) in COMMON {
+        components.responses.insert(name.to_owned(), RefOr::T(error_response(description)));
+    }
+    for parameter in [
+        header(
+            "X-Organisation-Id",
+            "Organisation",
+            "Id or slug of one of the caller's organisations; else the default.",
+        ),
+        header(
+            "Idempotency-Key",
+            "IdempotencyKey",
+            "The same key and request within 24 hours give the first answer again.",
+        ),
+    ] {
+        components.parameters.insert(parameter.0.to_owned(), RefOr::T(parameter.1));
+    }
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            if path.starts_with("/api/v1/") {
+                complete(operation, method);
+            }
+        }
+    }
+    document
+}
+
+fn header(name: &str, component: &'static str, description: &str) -> (&'static str, Parameter) {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).build();
+    let parameter = ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(text))
+        .build();
+    (component, parameter)
+}
+
+fn error_response(description: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    ResponseBuilder::new().description(description).content("application/json", content).build()
+}
+
+/// What all operations of the API have in common, and so no handler repeats. An operation that declares
+/// `security(())` is open.
+fn complete(operation: &mut Operation, method: &str) {
+    let open = operation.security.is_some();
+    if !open {
+        let no_scopes: [&str; 0] = [];
+        operation.security = Some(vec![
+            SecurityRequirement::new("bearer", no_scopes),
+            SecurityRequirement::new("api_key", no_scopes),
+        ]);
+    }
+    let parameters = operation.parameters.get_or_insert_default();
+    if !open {
+        parameters.push(RefOr::Ref(Ref::new("#/components/parameters/Organisation")));
+        if method == "POST" {
+            parameters.push(RefOr::Ref(Ref::new("#/components/parameters/IdempotencyKey")));
+        }
+    }
+    for (status, name, _) in COMMON {
+        let wanted = match status {
+            "409" => method != "GET",
+            "429" => false,
+            _ => !open || status == "503",
+        };
+        if wanted {
+            let response = RefOr::Ref(Ref::from_response_name(name));
+            operation.responses.responses.entry(status.to_owned()).or_insert(response);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("GET", &mut item.get),
+        ("POST", &mut item.post),
+        ("PUT", &mut item.put),
+        ("PATCH", &mut item.patch),
+        ("DELETE", &mut item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The methods of every route, as `GET, POST`.
+pub(crate) fn methods(document: &OpenApi) -> BTreeMap<String, String> {
+    let mut document = document.clone();
+    let items = document.paths.paths.iter_mut();
+    items
+        .map(|(path, item)| {
+            let methods: Vec<_> = operations(item).map(|(method, _)| method).collect();
+            (path.clone(), methods.join(", "))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_named_and_says_how_to_sign_in() {
+        let mut document = openapi();
+        let mut seen = std::collections::BTreeSet::new();
+        for (path, item) in &mut document.paths.paths {
+            for (method, operation) in operations(item) {
+                let id = operation.operation_id.clone().unwrap();
+                assert!(id.contains('_') || id == "login" || id == "logout", "{id}: verb_resource");
+                assert!(operation.summary.is_some(), "{method} {path} has no summary");
+                assert!(seen.insert(id), "{method} {path} has another's name");
+                if path.starts_with("/api/v1/") {
+                    assert!(operation.security.is_some(), "{method} {path}");
+                }
+            }
+        }
+        assert!(seen.contains("list_organisations"));
+    }
+
+    fn check(value: &serde_json::Value, document: &serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                if let Some(reference) = fields.get("$ref").and_then(|r| r.as_str()) {
+                    let pointer = reference.trim_start_matches('#');
+                    assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+                }
+                fields.values().for_each(|field| check(field, document));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| check(item, document)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        check(&document, &document);
+    }
+}

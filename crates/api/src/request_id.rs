@@ -1,0 +1,81 @@
+//! What every request gets: an id, a line in the log, a place in the figures; and every error its shape.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use kabar_engine::Engine;
+use tracing::Instrument;
+
+use crate::error::{ErrorBody, ErrorText};
+use crate::state::ApiState;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The client's own id if it is harmless in logs and headers, else a new one.
+fn identify(headers: &HeaderMap, state: &ApiState) -> HeaderValue {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    if let Some(given) = headers.get(&X_REQUEST_ID)
+        && (1..=128).contains(&given.len())
+        && given.as_bytes().iter().all(plain)
+    {
+        return given.clone();
+    }
+    let id = state.ids.uuid().simple().to_string();
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+/// Follows a request from its head to its answer.
+pub(crate) async fn follow(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = identify(request.headers(), &state);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let id_text = id.to_str().unwrap_or_default();
+    let span = tracing::info_span!("request", request_id = id_text, %method, route);
+
+    let mut response = async {
+        let response = next.run(request).await;
+        let status = response.status();
+        let took = started.elapsed();
+        let duration_ms = took.as_secs_f64() * 1000.0;
+        // Webhooks and probes come by the thousand; the figures count them.
+        let frequent =
+            route.starts_with("/webhooks/") || matches!(route, "/healthz" | "/readyz" | "/metrics");
+        if frequent && status.is_success() {
+            tracing::debug!(status = status.as_u16(), duration_ms, "answered");
+        } else {
+            tracing::info!(status = status.as_u16(), duration_ms, "answered");
+        }
+        count(&state.engine, method.as_str(), route, status.as_u16(), took);
+        response
+    }
+    .instrument(span)
+    .await;
+
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = shape(response, id_text);
+    }
+    response.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());
+    response
+}
+
+fn count(engine: &Engine, method: &str, route: &str, status: u16, took: Duration) {
+    engine.metrics.http(method, route, status, took);
+}
+
+/// Gives an error its body. Those of handlers carry their text; the framework's own become their status' phrase.
+fn shape(response: Response, request_id: &str) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let text = parts.extensions.remove::<ErrorText>().unwrap_or_else(|| ErrorText {
+        message: parts.status.canonical_reason().unwrap_or("Error").to_owned(),
+        ..ErrorText::default()
+    });
+    let body = ErrorBody { message: &text.message, errors: &text.errors, request_id };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
+    (parts, axum::Json(body)).into_response()
+}

@@ -1,0 +1,61 @@
+//! What handlers are given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kabar_domain::Clock;
+use kabar_engine::Engine;
+
+/// The state of every route. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ApiState {
+    pub engine: Arc<Engine>,
+    pub limits: Limits,
+    /// Makes request ids.
+    pub(crate) ids: Clock,
+}
+
+impl ApiState {
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, limits: Limits::default(), ids: Clock::system() }
+    }
+
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// How much and how long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request body.
+    pub body: u64,
+    /// Bytes of a webhook body; Meta sends up to 3 MB.
+    pub webhook_body: u64,
+    /// For a request's head, and between two requests of a connection.
+    pub head_time: Duration,
+    /// For a connection to send its first byte.
+    pub idle_time: Duration,
+    /// For a request's body.
+    pub body_time: Duration,
+    /// For a handler.
+    pub handler_time: Duration,
+    /// For requests under way when the server stops.
+    pub drain_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1024 * 1024,
+            webhook_body: 3 * 1024 * 1024,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_mins(5),
+            body_time: Duration::from_secs(30),
+            handler_time: Duration::from_mins(1),
+            drain_time: Duration::from_secs(25),
+        }
+    }
+}
