@@ -26,7 +26,7 @@ macro_rules! models {
 models! {
     kabar_domain::OrganisationId => EngineError::NotFound("Organisation");
     kabar_domain::AccountId => EngineError::NotFound("MessagingAccount");
-    kabar_domain::ChannelId => EngineError::NotFoundText("Channel not found.");
+    kabar_domain::ChannelId => EngineError::NotFound("Channel");
     kabar_domain::ContactId => EngineError::NotFound("Contact");
     kabar_domain::ConversationId => EngineError::NotFound("Conversation");
     kabar_domain::MessageId => EngineError::NotFound("Message");

@@ -1,8 +1,14 @@
 //! All routes, one file for each part of the API.
 
 mod auth;
+mod channels;
+mod contacts;
+pub(crate) mod conversations;
 pub(crate) mod docs;
 mod health;
+mod held;
+mod inbox;
+mod messaging_accounts;
 mod organisations;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +17,17 @@ use crate::state::ApiState;
 
 /// Every described route.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
-    [auth::routes(), health::routes(), organisations::routes()]
-        .into_iter()
-        .fold(OpenApiRouter::new(), OpenApiRouter::merge)
+    [
+        auth::routes(),
+        channels::routes(),
+        contacts::routes(),
+        conversations::routes(),
+        health::routes(),
+        held::routes(),
+        inbox::routes(),
+        messaging_accounts::routes(),
+        organisations::routes(),
+    ]
+    .into_iter()
+    .fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }
