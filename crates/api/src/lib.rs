@@ -5,6 +5,7 @@
 
 mod body;
 mod data;
+mod demo;
 mod error;
 mod extract;
 mod idempotency;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::middleware::from_fn_with_state;
 
+pub use axum::Router;
+pub use demo::{DemoPhone, with_demo};
 pub use error::Error;
 pub use openapi::openapi;
 pub use server::serve;

@@ -12,6 +12,10 @@ use tracing::Instrument;
 use crate::error::{ErrorBody, ErrorText};
 use crate::state::ApiState;
 
+/// Marks an answer whose body stays as it is whatever its status.
+#[derive(Clone, Copy)]
+pub(crate) struct KeepBody;
+
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The client's own id if it is harmless in logs and headers, else a new one.
@@ -56,7 +60,8 @@ pub(crate) async fn follow(State(state): State<ApiState>, request: Request, next
     .instrument(span)
     .await;
 
-    if response.status().is_client_error() || response.status().is_server_error() {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    if failed && response.extensions().get::<KeepBody>().is_none() {
         response = shape(response, id_text);
     }
     response.headers_mut().insert(X_REQUEST_ID.clone(), id.clone());

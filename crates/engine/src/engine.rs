@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
 use crate::ingest::Secrets;
-use crate::metrics::{Depths, Metrics};
+use crate::metrics::Metrics;
 
 /// Longest wait for a provider's answer.
 pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -139,25 +139,6 @@ impl Engine {
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Whether a webhook could be made durable and a row written now.
-    pub async fn check_ready(&self) -> Result<()> {
-        let mut tx = self.store.begin().await?;
-        kabar_store::health::write(&mut tx, self.clock.now()).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// How much waits.
-    pub async fn depths(&self) -> Result<Depths> {
-        let (backlog, oldest) = LogReader::open(&self.store)?.backlog().await?;
-        let (queued, sending) = kabar_store::outbound::depth(&mut self.store.reader().await?).await?;
-        Ok(Depths {
-            backlog,
-            backlog_age: oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest)),
-            outbound: Vec::from([("queued", queued), ("sending", sending)]),
-        })
     }
 }
 

@@ -80,12 +80,4 @@ impl Engine {
         idempotency::release(&mut tx, scope(principal, key)).await?;
         Ok(tx.commit().await?)
     }
-
-    /// Forgets answers older than a day; how many.
-    pub async fn purge_idempotent(&self) -> Result<u64> {
-        let mut tx = self.store.begin().await?;
-        let purged = idempotency::purge(&mut tx, self.clock.now().minus(KEPT)).await?;
-        tx.commit().await?;
-        Ok(purged)
-    }
 }

@@ -36,6 +36,13 @@ struct TelegramBot {
     secret: String,
 }
 
+/// Who a Telegram webhook is from.
+enum Sender {
+    Bot(AccountId),
+    /// One of several: the server-wide secret does not say which.
+    SomeBot,
+}
+
 impl Secrets {
     pub fn new(global: &[String]) -> Self {
         Self {
@@ -162,17 +169,21 @@ impl Engine {
         if from.is_none() && !secret.is_empty() && self.reload_secrets().await {
             from = self.telegram_sender(account, secret);
         }
-        let Some(account) = from else {
-            self.metrics.refused(Platform::Telegram, "secret");
-            return Err(Error::Forbidden(
-                "The X-Telegram-Bot-Api-Secret-Token header is not the secret of this address.".into(),
-            ));
+        let account = match from {
+            Some(Sender::Bot(account)) => Some(account),
+            Some(Sender::SomeBot) => None,
+            None => {
+                self.metrics.refused(Platform::Telegram, "secret");
+                return Err(Error::Forbidden(
+                    "The X-Telegram-Bot-Api-Secret-Token header is not the secret of this address.".into(),
+                ));
+            }
         };
         self.accept(Platform::Telegram, account, None, body).await
     }
 
-    /// `Some` when the secret is right; inside, the bot, when it can be told.
-    fn telegram_sender(&self, account: Option<&str>, secret: &str) -> Option<Option<AccountId>> {
+    /// `Some` when the secret is right.
+    fn telegram_sender(&self, account: Option<&str>, secret: &str) -> Option<Sender> {
         let global = self
             .config
             .telegram_webhook_secret
@@ -182,14 +193,14 @@ impl Engine {
             let account: AccountId = account.parse().ok()?;
             let is_known = self.secrets.bots().contains(&account);
             return (is_known && global || self.secrets.bot(secret, Some(account)).is_some())
-                .then_some(Some(account));
+                .then_some(Sender::Bot(account));
         }
         if let Some(account) = self.secrets.bot(secret, None) {
-            return Some(Some(account));
+            return Some(Sender::Bot(account));
         }
         global.then(|| match self.secrets.bots().as_slice() {
-            [only] => Some(*only),
-            _ => None,
+            [only] => Sender::Bot(*only),
+            _ => Sender::SomeBot,
         })
     }
 

@@ -1,1 +1,30 @@
-fn main() {}
+//! The `kabar` program: command line, configuration and wiring.
+
+mod cli;
+mod demo;
+mod inbound;
+mod people;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("kabar: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kabar: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -123,3 +123,21 @@ pub async fn open_places(db: &mut impl Db) -> Result<Vec<(i64, i64)>> {
     .map(|row| Ok((row.get(0)?, row.get(1)?)))
     .collect()
 }
+
+/// Of every organisation, newest first: for the operator's command line.
+pub async fn all(db: &mut impl Db, resolved: bool, limit: i64) -> Result<Vec<Held>> {
+    let mut select = Select::new(COLUMNS, vec![None::<OrganisationId>.value()]);
+    select.push("OR 1 = 1)", Vec::new());
+    if !resolved {
+        select.push("AND resolved_at IS NULL", Vec::new());
+    }
+    select.push("ORDER BY id DESC LIMIT ?", args![limit]);
+    select.fetch(db).await?.into_iter().map(held).collect()
+}
+
+/// One, of any organisation.
+pub async fn by_id(db: &mut impl Db, id: HeldId) -> Result<Option<Held>> {
+    let mut select = Select::new(COLUMNS, vec![None::<OrganisationId>.value()]);
+    select.push("OR 1 = 1) AND id = ?", args![id]);
+    select.fetch_optional(db).await?.map(held).transpose()
+}

@@ -10,6 +10,7 @@ mod held;
 mod inbox;
 mod messaging_accounts;
 mod organisations;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,6 +28,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         inbox::routes(),
         messaging_accounts::routes(),
         organisations::routes(),
+        webhooks::routes(),
     ]
     .into_iter()
     .fold(OpenApiRouter::new(), OpenApiRouter::merge)

@@ -21,9 +21,9 @@ use serde_json::Value;
 use super::batch::{Batch, Incoming};
 
 /// A contact's "last seen" is written at most this often.
-const SEEN_STEP: Duration = Duration::from_secs(60);
+const SEEN_STEP: Duration = Duration::from_mins(1);
 /// A provider's time further ahead of ours than this is not believed.
-const AHEAD: Duration = Duration::from_secs(60);
+const AHEAD: Duration = Duration::from_mins(1);
 
 type Contacts = HashMap<(OrganisationId, Identity), ContactRef>;
 

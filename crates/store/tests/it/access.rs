@@ -29,13 +29,7 @@ async fn person(store: &Store, clock: &Clock, email: &str, places: &[(Organisati
     user.id
 }
 
-async fn token(
-    store: &Store,
-    clock: &Clock,
-    user: UserId,
-    bound: Option<OrganisationId>,
-    hash: &str,
-) -> i64 {
+async fn token(store: &Store, clock: &Clock, user: UserId, bound: Option<OrganisationId>, hash: &str) -> i64 {
     let mut tx = store.begin().await.unwrap();
     let new = NewToken {
         user_id: user,

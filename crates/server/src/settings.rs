@@ -1,0 +1,325 @@
+//! Configuration: flag, then environment, then TOML file, then default.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kabar_engine::Config;
+use url::Url;
+
+/// Declares every setting once: field, environment variable, help.
+macro_rules! settings {
+    ($($(#[$attribute:meta])* $field:ident, $env:literal, $help:literal;)*) => {
+        /// What can be set, as it was given.
+        #[derive(Args, Clone, Default)]
+        pub struct Settings {
+            /// A TOML file with any of these settings, named as the flags with `_` for `-`; `kabar.toml` in the
+            /// working directory is read when it is there.
+            #[arg(long, global = true, env = "KABAR_CONFIG", value_name = "FILE", help_heading = "Settings")]
+            pub config: Option<PathBuf>,
+            $(
+                #[doc = $help]
+                $(#[$attribute])*
+                #[arg(long, global = true, env = $env, hide_env_values = true, help_heading = "Settings")]
+                pub $field: Option<String>,
+            )*
+        }
+
+        const KEYS: &[&str] = &[$(stringify!($field)),*];
+        const VARIABLES: &[&str] = &["KABAR_CONFIG", $($env),*];
+
+        impl Settings {
+            fn get(&self, name: &str) -> Option<String> {
+                match name {
+                    $(stringify!($field) => self.$field.clone(),)*
+                    _ => None,
+                }
+            }
+
+            /// Fills what is not set yet from the file's table.
+            fn fill(&mut self, table: &toml::Table) {
+                $(
+                    if self.$field.is_none() {
+                        self.$field = table.get(stringify!($field)).map(plain);
+                    }
+                )*
+            }
+        }
+    };
+}
+
+settings! {
+    listen, "KABAR_LISTEN", "Address and port to listen on [default: 127.0.0.1:8080]";
+    database_url, "KABAR_DATABASE_URL", "sqlite://FILE or postgres://USER:PASSWORD@HOST:PORT/NAME [default: kabar.db in the data directory]";
+    data_dir, "KABAR_DATA_DIR", "Folder for the master key, media and the SQLite files [default: ./data]";
+    public_url, "KABAR_PUBLIC_URL", "The server's address as providers and browsers see it [default: http://LISTEN]";
+    master_key, "KABAR_MASTER_KEY", "Encrypts provider credentials: 64 hexadecimal digits [default: the file master.key in the data directory, made at the first start]";
+    admin_email, "KABAR_ADMIN_EMAIL", "First start only: the first administrator [default: admin@localhost]";
+    admin_password, "KABAR_ADMIN_PASSWORD", "First start only: their password [default: one is made and printed once]";
+    whatsapp_verify_token, "WHATSAPP_VERIFY_TOKEN", "The verify token given to Meta for the webhook";
+    meta_app_secret, "META_APP_SECRET", "Meta's app secret; several, separated by commas, during a rotation or for several apps";
+    #[arg(hide = true)] meta_app_id, "META_APP_ID", "Meta's app id";
+    telegram_webhook_secret, "TELEGRAM_WEBHOOK_SECRET", "The secret token of the common address /webhooks/telegram; each bot also has its own";
+    meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
+    telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
+    inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
+    outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 64]";
+    database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
+    log_level, "KABAR_LOG", "error, warn, info, debug or trace, also per module (kabar_engine=debug) [default: info]";
+    log_format, "KABAR_LOG_FORMAT", "text or json [default: text]";
+    #[arg(hide = true)] ai_base_url, "KABAR_AI_BASE_URL", "An OpenAI-compatible endpoint";
+    #[arg(hide = true)] ai_api_key, "KABAR_AI_API_KEY", "Its key";
+    #[arg(hide = true)] ai_model, "KABAR_AI_MODEL", "Its model";
+    #[arg(hide = true)] smtp_url, "KABAR_SMTP_URL", "The mail server";
+    #[arg(hide = true)] sms_url, "KABAR_SMS_URL", "The SMS service";
+    #[arg(hide = true)] sms_account, "KABAR_SMS_ACCOUNT", "Its account";
+    #[arg(hide = true)] sms_token, "KABAR_SMS_TOKEN", "Its token";
+    #[arg(hide = true)] sms_from, "KABAR_SMS_FROM", "The sender's number";
+    #[arg(hide = true)] neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "Decrypts payment webhooks";
+}
+
+/// Settings that this version accepts and does not use.
+const UNUSED: &[&str] = &[
+    "meta_app_id",
+    "ai_base_url",
+    "ai_api_key",
+    "ai_model",
+    "smtp_url",
+    "sms_url",
+    "sms_account",
+    "sms_token",
+    "sms_from",
+    "neoleap_resource_key",
+];
+
+const SECRETS: &[&str] = &[
+    "master_key",
+    "admin_password",
+    "whatsapp_verify_token",
+    "meta_app_secret",
+    "telegram_webhook_secret",
+    "ai_api_key",
+    "smtp_url",
+    "sms_token",
+    "neoleap_resource_key",
+];
+
+/// Checked settings.
+pub struct Resolved {
+    pub listen: String,
+    pub database_url: String,
+    pub database_connections: u32,
+    pub data_dir: PathBuf,
+    pub master_key: Option<String>,
+    pub admin_email: Option<String>,
+    pub admin_password: Option<String>,
+    pub engine: Config,
+    pub unused: Vec<&'static str>,
+}
+
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        // A list, as of app secrets.
+        toml::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// The name in `known` that `name` was probably meant to be.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(2))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn read_file(path: &Path) -> Result<toml::Table, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the configuration file {} cannot be read: {error}", path.display()))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| format!("the configuration file {} is not TOML: {error}", path.display()))?;
+    for key in table.keys() {
+        if !KEYS.contains(&key.as_str()) {
+            let hint = nearest(key, KEYS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("unknown key `{key}` in {}{hint}", path.display()));
+        }
+    }
+    Ok(table)
+}
+
+/// A variable that is nearly one of ours is a mistake that would otherwise go unnoticed.
+fn check_environment(names: impl Iterator<Item = String>) -> Result<(), String> {
+    for name in names.filter(|name| name.starts_with("KABAR_")) {
+        if VARIABLES.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(near) = VARIABLES.iter().find(|known| strsim::damerau_levenshtein(&name, known) <= 2) {
+            return Err(format!("unknown environment variable `{name}`; did you mean `{near}`?"));
+        }
+    }
+    Ok(())
+}
+
+fn url(name: &str, text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(format!(
+            "`{name}` must be an http or https URL, as https://kabar.example.com; it is `{text}`"
+        )),
+    }
+}
+
+fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    name: &str,
+    text: Option<&str>,
+    default: T,
+    least: T,
+    most: T,
+) -> Result<T, String> {
+    let Some(text) = text else { return Ok(default) };
+    match text.trim().parse::<T>() {
+        Ok(value) if value >= least && value <= most => Ok(value),
+        _ => Err(format!("`{name}` must be a number from {least} to {most}; it is `{text}`")),
+    }
+}
+
+impl Settings {
+    /// Adds the file's settings to those of flags and environment.
+    pub fn load(mut self) -> Result<Self, String> {
+        check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+        let default = Path::new("kabar.toml");
+        let file = self.config.clone().or_else(|| default.exists().then(|| default.to_owned()));
+        if let Some(file) = file {
+            self.fill(&read_file(&file)?);
+        }
+        Ok(self)
+    }
+
+    pub fn resolve(self) -> Result<Resolved, String> {
+        let filled = |value: Option<String>| value.filter(|value| !value.trim().is_empty());
+        let listen = filled(self.listen.clone()).unwrap_or_else(|| "127.0.0.1:8080".into());
+        if listen.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(format!("`listen` must be an address and a port, as 0.0.0.0:8080; it is `{listen}`"));
+        }
+        let data_dir = PathBuf::from(filled(self.data_dir.clone()).unwrap_or_else(|| "data".into()));
+        let database_url = filled(self.database_url.clone())
+            .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("kabar.db").display()));
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme))
+        {
+            return Err("`database_url` must begin with sqlite:// or postgres://".into());
+        }
+        let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
+        let engine = Config {
+            public_url: url(
+                "public_url",
+                &filled(self.public_url).unwrap_or_else(|| format!("http://{listen}")),
+            )?,
+            meta_app_secrets: filled(self.meta_app_secret)
+                .map(|all| {
+                    all.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+                })
+                .unwrap_or_default(),
+            whatsapp_verify_token: filled(self.whatsapp_verify_token),
+            telegram_webhook_secret: filled(self.telegram_webhook_secret),
+            meta_base_url: url(
+                "meta_base_url",
+                filled(self.meta_base_url).as_deref().unwrap_or("https://graph.facebook.com"),
+            )?,
+            telegram_base_url: url(
+                "telegram_base_url",
+                filled(self.telegram_base_url).as_deref().unwrap_or("https://api.telegram.org"),
+            )?,
+            inbound_retention_days: number(
+                "inbound_retention_days",
+                self.inbound_retention_days.as_deref(),
+                30,
+                1,
+                3650,
+            )?,
+            outbound_concurrency: number(
+                "outbound_concurrency",
+                self.outbound_concurrency.as_deref(),
+                64,
+                1,
+                1024,
+            )?,
+        };
+        Ok(Resolved {
+            listen,
+            database_url,
+            database_connections: number(
+                "database_connections",
+                self.database_connections.as_deref(),
+                16,
+                2,
+                1000,
+            )?,
+            data_dir,
+            master_key: filled(self.master_key),
+            admin_email: filled(self.admin_email),
+            admin_password: filled(self.admin_password),
+            engine,
+            unused,
+        })
+    }
+
+    /// Every setting that has a value, secrets covered.
+    pub fn shown(&self) -> Vec<(&'static str, String)> {
+        KEYS.iter()
+            .filter_map(|key| {
+                let value = self.get(key)?;
+                Some((*key, if SECRETS.contains(key) { "(set)".into() } else { without_password(value) }))
+            })
+            .collect()
+    }
+}
+
+/// A database URL without its password.
+fn without_password(text: String) -> String {
+    match Url::parse(&text) {
+        Ok(mut url) if url.password().is_some() => {
+            // Only URLs that cannot have a password refuse this.
+            url.set_password(Some("…")).unwrap_or_default();
+            url.to_string()
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_met_with_the_nearest() {
+        assert_eq!(nearest("lisen", KEYS), Some("listen"));
+        assert_eq!(nearest("databse_url", KEYS), Some("database_url"));
+        assert_eq!(nearest("frobnicate", KEYS), None);
+        let wrong = check_environment(["KABAR_LISTN".to_owned()].into_iter()).unwrap_err();
+        assert!(wrong.contains("KABAR_LISTEN"), "{wrong}");
+        assert!(check_environment(["KABAR_TEST_POSTGRES_URL".to_owned()].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn the_file_only_fills_what_is_not_set() {
+        let mut settings = Settings { listen: Some("127.0.0.1:1".into()), ..Settings::default() };
+        settings.fill(&"listen = '127.0.0.1:2'\nmeta_app_secret = ['a', 'b']".parse().unwrap());
+        assert_eq!(settings.listen.as_deref(), Some("127.0.0.1:1"));
+        let resolved = settings.resolve().unwrap();
+        assert_eq!(resolved.engine.meta_app_secrets, ["a", "b"]);
+        assert_eq!(resolved.database_url, "sqlite://data/kabar.db");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let settings = Settings {
+            database_url: Some("postgres://kabar:hunter2@db/kabar".into()),
+            meta_app_secret: Some("hunter2".into()),
+            ..Settings::default()
+        };
+        assert!(!format!("{:?}", settings.shown()).contains("hunter2"));
+    }
+}
