@@ -176,13 +176,15 @@ fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
     name: &str,
     text: Option<&str>,
     default: T,
-    least: T,
-    most: T,
+    range: std::ops::RangeInclusive<T>,
 ) -> Result<T, String> {
     let Some(text) = text else { return Ok(default) };
     match text.trim().parse::<T>() {
-        Ok(value) if value >= least && value <= most => Ok(value),
-        _ => Err(format!("`{name}` must be a number from {least} to {most}; it is `{text}`")),
+        Ok(value) if range.contains(&value) => Ok(value),
+        _ => {
+            let (least, most) = range.into_inner();
+            Err(format!("`{name}` must be a number from {least} to {most}; it is `{text}`"))
+        }
     }
 }
 
@@ -236,15 +238,13 @@ impl Settings {
                 "inbound_retention_days",
                 self.inbound_retention_days.as_deref(),
                 30,
-                1,
-                3650,
+                1..=3650,
             )?,
             outbound_concurrency: number(
                 "outbound_concurrency",
                 self.outbound_concurrency.as_deref(),
                 64,
-                1,
-                1024,
+                1..=1024,
             )?,
         };
         Ok(Resolved {
@@ -254,8 +254,7 @@ impl Settings {
                 "database_connections",
                 self.database_connections.as_deref(),
                 16,
-                2,
-                1000,
+                2..=1000,
             )?,
             data_dir,
             master_key: filled(self.master_key),

@@ -8,6 +8,7 @@ pub(crate) mod docs;
 mod health;
 mod held;
 mod inbox;
+mod messages;
 mod messaging_accounts;
 mod organisations;
 mod webhooks;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         health::routes(),
         held::routes(),
         inbox::routes(),
+        messages::routes(),
         messaging_accounts::routes(),
         organisations::routes(),
         webhooks::routes(),
