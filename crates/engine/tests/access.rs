@@ -1,4 +1,5 @@
 //! Signing in, tokens, organisations and idempotency keys, on both databases.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -38,13 +38,11 @@ pub(super) fn timezone(invalid: &mut Invalid, timezone: Option<String>) -> Strin
         invalid.require("timezone", false);
         return timezone;
     }
-    match TimeZone::get(&timezone).ok().as_ref().and_then(|zone| zone.iana_name()) {
-        Some(name) => name.to_owned(),
-        None => {
-            invalid.add("timezone", "The timezone field must be a valid timezone.");
-            timezone
-        }
+    if let Some(name) = TimeZone::get(&timezone).ok().as_ref().and_then(|zone| zone.iana_name()) {
+        return name.to_owned();
     }
+    invalid.add("timezone", "The timezone field must be a valid timezone.");
+    timezone
 }
 
 pub(super) fn settings(invalid: &mut Invalid, settings: &Value) {

@@ -9,21 +9,18 @@ use kabar_store::{Db, Options, Store};
 #[macro_export]
 macro_rules! both {
     ($($(#[$attr:meta])* async fn $name:ident($store:ident: Store) $body:block)*) => {$(
+        $(#[$attr])*
+        async fn $name($store: kabar_store::Store) $body
+
         mod $name {
-            #[allow(unused_imports, reason = "a test may need nothing of its file")]
-            use super::*;
-
-            $(#[$attr])*
-            async fn test($store: kabar_store::Store) $body
-
             #[tokio::test(flavor = "multi_thread")]
             async fn sqlite() {
-                $crate::support::on_sqlite(test).await;
+                $crate::support::on_sqlite(super::$name).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn postgres() {
-                $crate::support::on_postgres(test).await;
+                $crate::support::on_postgres(super::$name).await;
             }
         }
     )*};
