@@ -4,5 +4,7 @@
 mod access;
 mod conversations;
 mod idempotency;
+mod lists;
 mod organisations;
+mod place;
 mod support;
