@@ -73,8 +73,11 @@ struct Connection {
 impl Connection {
     async fn run(self, watcher: Watcher) {
         // A connection that says nothing costs no buffers until it does.
+        let mut first = [0];
         let spoke = tokio::select! {
-            ready = tokio::time::timeout(self.limits.idle_time, self.stream.readable()) => matches!(ready, Ok(Ok(()))),
+            peeked = tokio::time::timeout(self.limits.idle_time, self.stream.peek(&mut first)) => {
+                matches!(peeked, Ok(Ok(1)))
+            }
             () = self.stopping.cancelled() => false,
         };
         if !spoke {
