@@ -5,7 +5,7 @@ use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::message::{Media, MessageKind, Platform};
 use kabar_domain::outbound::{OutboundMessage, Recipient};
 use kabar_domain::{
-    Ability, ChannelId, Clock, ContactId, ConversationId, MessageId, OrganisationId, Timestamp,
+    Ability, AccountId, ChannelId, Clock, ContactId, ConversationId, MessageId, OrganisationId, Timestamp,
 };
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::apply::{self, ConversationKey, NewConversation};
@@ -14,7 +14,7 @@ use kabar_store::contacts::Contact;
 use kabar_store::counters::{self, Counter};
 use kabar_store::events::{self, NewEvent};
 use kabar_store::outbound::{self, NewOutbound};
-use kabar_store::{Tx, channels, contacts, conversations, messages};
+use kabar_store::{Tx, accounts, channels, contacts, conversations, messages};
 use serde_json::json;
 use url::Url;
 
@@ -129,12 +129,7 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         let mut recorded = Vec::new();
         let target = self.target(&mut tx, organisation, &request, now, &mut recorded).await?;
-        if target.channel.status == ChannelStatus::Archived || target.channel.account.retired {
-            return Err(Invalid::one(
-                "channel_id",
-                "The channel is archived: restore it, or write over another one.",
-            ));
-        }
+        let account_id = sending_account(&mut tx, &target.channel).await?;
         let reply_to = match request.reply_to.as_deref().filter(|id| !id.is_empty()) {
             None => None,
             Some(id) => {
@@ -158,7 +153,7 @@ impl Engine {
             id,
             conversation_id: target.conversation,
             channel_id: target.channel.id,
-            account_id: target.channel.account_id,
+            account_id,
             user_id: principal.user_id,
             kind: draft.kind,
             body: draft.body,
@@ -275,6 +270,24 @@ impl Engine {
         }
         Ok(id)
     }
+}
+
+/// The account a channel's messages go out over. What was said over a retired account goes on over the
+/// organisation's default one.
+async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
+    if channel.account.retired {
+        let default = accounts::find_default(tx, channel.organisation_id).await?;
+        if let Some(default) = default.filter(|default| default.platform == channel.platform) {
+            return Ok(default.id);
+        }
+    }
+    if channel.status == ChannelStatus::Archived || channel.account.retired {
+        return Err(Invalid::one(
+            "channel_id",
+            "The channel is archived: restore it, or write over another one.",
+        ));
+    }
+    Ok(channel.account_id)
 }
 
 const fn reaches(platform: Platform, kind: IdentityKind) -> bool {
