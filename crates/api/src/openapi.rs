@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -64,6 +65,7 @@ pub fn openapi() -> OpenApi {
     }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
+            describe_answers(operation);
             if path.starts_with("/api/v1/") {
                 complete(operation, method);
             }
@@ -87,6 +89,19 @@ fn header(name: &str, component: &'static str, description: &str) -> (&'static s
 fn error_response(description: &str) -> Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     ResponseBuilder::new().description(description).content("application/json", content).build()
+}
+
+/// OpenAPI wants every answer described; where the handler says nothing, the status does.
+fn describe_answers(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let status = status.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+            let phrase = status.and_then(|status| status.canonical_reason()).unwrap_or("An answer");
+            phrase.clone_into(&mut response.description);
+        }
+    }
 }
 
 /// What all operations of the API have in common, and so no handler repeats. An operation that declares
