@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -22,6 +23,8 @@ import httpx
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BACKENDS = ("sqlite", "postgres")
+# How the terminal names the first administrator's password.
+PASSWORD = re.compile(r"(?i)\bpassword\b(?: \([^)]*\))?\W+(?:is\W+)?([A-Za-z0-9_\-]{12,})")
 
 T = TypeVar("T")
 
@@ -280,6 +283,11 @@ class Kabar:
         assert done.returncode == 0, f"kabar {' '.join(arguments)} ended {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def held(self) -> list[dict[str, Any]]:
+        """Everything held back, of all organisations and of none, newest first."""
+        printed = self.run("inbound", "list", "--held", "--limit", "1000", "--json")
+        return [json.loads(line) for line in printed.splitlines()]
+
     def sql(self, text: str) -> str:
         """Looks into, or reaches into, the database behind the server's back. One value comes back as text."""
         if self.database_url.startswith("sqlite"):
@@ -352,6 +360,14 @@ class Simulator:
 
     def add_bot(self, token: str, username: str, first_name: str) -> None:
         self.configure(bots=[{"token": token, "username": username, "first_name": first_name}])
+
+    def create_group(self, phone_number_id: str, access_token: str, subject: str) -> str:
+        """A WhatsApp group of this number; its id."""
+        path, headers = f"/v24.0/{phone_number_id}/groups", {"Authorization": f"Bearer {access_token}"}
+        body = {"messaging_product": "whatsapp", "subject": subject}
+        assert self.http.post(path, json=body, headers=headers).is_success
+        groups = self.http.get(path, headers=headers).json()["data"]["groups"]
+        return next(group["id"] for group in groups if group["subject"] == subject)
 
     def fault(self, kind: str, **fields: Any) -> None:
         self.post("faults", {"kind": kind, **fields})

@@ -14,7 +14,8 @@ from api import Account
 from harness import Kabar, eventually
 
 _updates = itertools.count(secrets.randbelow(10**8))
-_messages = itertools.count(1)
+# A chat numbers both sides' messages in one row; far from where the simulator begins.
+_messages = itertools.count(1_000_000)
 
 
 def person(user_id: int, first_name: str = "Siti", **more: Any) -> dict[str, Any]:

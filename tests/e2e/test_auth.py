@@ -279,7 +279,7 @@ def test_a_bound_token_stays_in_its_organisation(server, new_organisation):
 
 def test_a_member_of_several_picks_one_by_id_or_slug(server, new_organisation, admin_token):
     first, second = new_organisation(), new_organisation()
-    data(first.api.post("/contacts", {"wa_id": "6281", "name": "Only in the first"}))
+    data(first.api.post("/contacts", {"wa_id": "62811234", "name": "Only in the first"}))
     for name in (first.id, first.slug):
         assert Api(server.base_url, admin_token, name).total("/contacts") == 1
     for name in (second.id, second.slug):

@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 import harness
 from api import Api, data, login
-from harness import Kabar, eventually
+from harness import PASSWORD, Kabar, eventually
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def signed_in(kabar):
     """The address and password as the terminal printed them."""
     text = kabar.log()
     url = re.search(r"https?://[\w.:-]+(?=/demo|/?\s|/?$)", text)[0]
-    password = re.search(r"(?i)password\W+(?:is\W+)?([A-Za-z0-9_\-]{12,})", text)[1]
+    password = PASSWORD.search(text)[1]
     email = re.search(r"[\w.+-]+@[\w.-]+\w", text)[0]
     assert url == kabar.base_url
     return Api(url, login(kabar, email, password)["access_token"])
@@ -60,6 +60,7 @@ def test_a_first_message_and_its_answer(demo, browser, tmp_path):
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("response", lambda got: problems.append(f"{got.status} {got.url}") if got.status >= 400 else None)
     elsewhere = []
     page.on(
         "request", lambda sent: None if sent.url.startswith((demo.base_url, "data:")) else elsewhere.append(sent.url)

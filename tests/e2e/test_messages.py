@@ -102,7 +102,8 @@ def test_a_reply_into_a_conversation(server, organisation, account, api, reaches
 
 
 def test_a_group_is_answered_in_the_group(server, organisation, account, api, reaches, simulator):
-    group = f"1203631{serial()}"
+    number = account.number
+    group = simulator.create_group(number.phone_number_id, number.access_token, "Tim Gedung A")
     incoming = wa.message(recipient(), group_id=group)
     wa.deliver(server, wa.arrival(account.number, incoming))
     conversation = organisation.message(incoming["id"])["conversation_id"]

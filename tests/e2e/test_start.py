@@ -1,6 +1,5 @@
 """Starting, stopping, configuring, and the command line."""
 
-import json
 import re
 import socket
 import stat
@@ -11,7 +10,7 @@ import pytest
 import harness
 import whatsapp as wa
 from api import TOKEN, Api, Organisation, data, login, refused, serial
-from harness import Kabar, eventually
+from harness import PASSWORD, Kabar, eventually
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def fresh(backend, make_kabar, new_database, simulator):
 
 def printed_password(text):
     """What the first start prints: a line that names the admin's password."""
-    found = re.findall(r"(?i)password\W+(?:is\W+)?([A-Za-z0-9_\-]{12,})", text)
+    found = PASSWORD.findall(text)
     assert len(found) == 1, text
     return found[0]
 
@@ -40,7 +39,7 @@ def test_the_first_start_prints_the_admins_password_once(backend, make_kabar, ne
     assert kabar.stop() == 0
     before = kabar.log()
     kabar.start()
-    assert not re.search(r"(?i)password\W+(?:is\W+)?[A-Za-z0-9_\-]{12,}", kabar.log()[len(before) :])
+    assert not PASSWORD.search(kabar.log()[len(before) :])
     assert password not in kabar.log()[len(before) :]
     # The session and the person outlive the restart.
     assert api.get("/auth/me").status_code == 200
@@ -72,8 +71,9 @@ def test_files_of_the_data_directory_are_private(fresh):
     keys = [path for path in files if "key" in path.name]
     assert len(keys) == 1, files
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
-    for path in files:
-        assert not stat.S_IMODE(path.stat().st_mode) & 0o007, f"{path} is open to everyone"
+    if stat.S_IMODE(fresh.data_dir.stat().st_mode) & 0o077:
+        for path in files:
+            assert not stat.S_IMODE(path.stat().st_mode) & 0o077, f"{path} is open to others"
 
 
 def test_another_master_key_is_refused(fresh):
@@ -284,7 +284,7 @@ def test_user_and_token_commands(server, organisation):
     server.run(*create, "--role", "agent", stdin="correct horse battery\n")
     assert login(server, email, "correct horse battery")["organisations"][0]["role"] == "agent"
     again = server.cli(*create, "--role", "agent", stdin="other password 1\n")
-    assert again.returncode != 0 and email in again.stderr + again.stdout
+    assert again.returncode != 0 and "taken" in again.stderr
     for arguments in (("--role", "king"), ("--role", "agent", "--organisation", "no-such")):
         done = server.cli(
             "user",
@@ -350,9 +350,7 @@ def test_inbound_commands(server, organisation):
     wa.deliver(server, wa.arrival(number, wa.message("62811333", content={"body": marker})))
     server.wait_applied()
     assert number.phone_number_id in server.run("inbound", "list", "--held")
-    rows = [json.loads(line) for line in server.run("inbound", "list", "--held", "--json").splitlines() if line.strip()]
-    rows = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
-    [held] = [row for row in rows if row["account_key"] == number.phone_number_id]
+    [held] = [held for held in server.held() if held["account_key"] == number.phone_number_id]
     assert held["reason"] == "unclaimed"
     assert marker in server.run("inbound", "show", str(held["id"]))
     assert server.run("inbound", "list", "--log").strip()
