@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
@@ -18,9 +18,9 @@ use tokio::time::{Instant, Sleep};
 use crate::error::Error;
 use crate::state::Limits;
 
-const FINE: u8 = 0;
-const TOO_LARGE: u8 = 1;
-const STALLED: u8 = 2;
+/// How much of an unread body is read for the sake of the connection, and for how long.
+const DRAIN_SIZE: usize = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Holds bodies to their size and time, and handlers to theirs.
 pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
@@ -30,33 +30,36 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
     if announced(request.headers()).is_some_and(|length| length > most) {
         return closing(too_large());
     }
-    let outcome = Arc::new(AtomicU8::new(FINE));
-    let request = if request.body().is_end_stream() {
-        request
+    let (request, body) = if request.body().is_end_stream() {
+        (request, None)
     } else {
-        request.map(|inner| {
-            Body::new(Limited {
-                inner,
-                left: most,
-                deadline: Instant::now() + limits.body_time,
-                alarm: None,
-                outcome: Arc::clone(&outcome),
-            })
-        })
+        let (parts, inner) = request.into_parts();
+        let body = Limited::new(inner, most, limits.body_time);
+        (Request::from_parts(parts, Body::new(body.clone())), Some(body))
     };
-    let Ok(response) = tokio::time::timeout(limits.handler_time, next.run(request)).await else {
+    let answered = tokio::time::timeout(limits.handler_time, next.run(request)).await;
+    let Ok(mut response) = answered else {
         tracing::error!("a request took too long and was given up");
-        return Error::new(StatusCode::SERVICE_UNAVAILABLE, "The request took too long.")
-            .retry_after(limits.handler_time)
-            .into_response();
+        let error = Error::new(StatusCode::SERVICE_UNAVAILABLE, "The request took too long.");
+        return closing(error.retry_after(limits.handler_time));
     };
+    let Some(body) = body else { return response };
     // Whatever a handler makes of a body that broke off, this is why it did.
-    match outcome.load(Ordering::Relaxed) {
-        TOO_LARGE => closing(too_large()),
-        STALLED => {
+    match body.outcome() {
+        Outcome::TooLarge => closing(too_large()),
+        Outcome::Stalled => {
             closing(Error::new(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."))
         }
-        _ => response,
+        Outcome::Read => response,
+        Outcome::Open => {
+            // A refusal needs no body, but a connection with the rest of one in it is good for nothing: the client
+            // would meet a closed connection with its next request.
+            let rest = tokio::time::timeout(DRAIN_TIME, body.drain()).await;
+            if rest.is_err() || body.outcome() != Outcome::Read {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     }
 }
 
@@ -75,20 +78,94 @@ fn closing(error: Error) -> Response {
     response
 }
 
-/// A body that fails once it is larger or slower than allowed, and says which.
-struct Limited {
-    inner: Body,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Open,
+    /// To its end.
+    Read,
+    TooLarge,
+    Stalled,
+}
+
+/// A body that fails once it is larger or slower than allowed. The middleware keeps a clone of what the handler gets, to
+/// see how it went.
+#[derive(Clone)]
+struct Limited(Arc<Mutex<Inner>>);
+
+struct Inner {
+    body: Body,
     left: u64,
     deadline: Instant,
     /// Made when the body first lets us wait; most are there at once.
     alarm: Option<Pin<Box<Sleep>>>,
-    outcome: Arc<AtomicU8>,
+    outcome: Outcome,
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
+
 impl Limited {
-    fn fail(&self, outcome: u8, why: &'static str) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.outcome.store(outcome, Ordering::Relaxed);
+    fn new(body: Body, most: u64, time: Duration) -> Self {
+        let deadline = Instant::now() + time;
+        Self(Arc::new(Mutex::new(Inner { body, left: most, deadline, alarm: None, outcome: Outcome::Open })))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self) -> Outcome {
+        let inner = self.inner();
+        if inner.outcome == Outcome::Open && inner.body.is_end_stream() {
+            Outcome::Read
+        } else {
+            inner.outcome
+        }
+    }
+
+    /// Reads a small rest, for nothing.
+    async fn drain(&self) {
+        let mut left = DRAIN_SIZE;
+        while left > 0 {
+            match std::future::poll_fn(|context| self.inner().poll(context)).await {
+                Some(Ok(frame)) => left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn fail(&mut self, outcome: Outcome, why: &'static str) -> Polled {
+        self.outcome = outcome;
         Poll::Ready(Some(Err(axum::Error::new(std::io::Error::other(why)))))
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match self.left.checked_sub(length) {
+                    Some(left) => {
+                        self.left = left;
+                        Poll::Ready(Some(Ok(frame)))
+                    }
+                    None => self.fail(Outcome::TooLarge, "the request body is too large"),
+                }
+            }
+            Poll::Pending => {
+                let deadline = self.deadline;
+                let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                match alarm.as_mut().poll(context) {
+                    Poll::Ready(()) => self.fail(Outcome::Stalled, "the request body did not arrive in time"),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+            Poll::Ready(None) => {
+                self.outcome = Outcome::Read;
+                Poll::Ready(None)
+            }
+            broken @ Poll::Ready(Some(Err(_))) => broken,
+        }
     }
 }
 
@@ -96,39 +173,15 @@ impl HttpBody for Limited {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.inner).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                match this.left.checked_sub(length) {
-                    Some(left) => {
-                        this.left = left;
-                        Poll::Ready(Some(Ok(frame)))
-                    }
-                    None => this.fail(TOO_LARGE, "the request body is too large"),
-                }
-            }
-            Poll::Pending => {
-                let deadline = this.deadline;
-                let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-                match alarm.as_mut().poll(context) {
-                    Poll::Ready(()) => this.fail(STALLED, "the request body did not arrive in time"),
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            end @ Poll::Ready(_) => end,
-        }
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        self.inner().poll(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner().body.size_hint()
     }
 }

@@ -327,6 +327,29 @@ async fn bodies_have_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_leaves_the_connection_fit_for_the_next_request() {
+    let server = Server::start(Limits::default()).await;
+    let mut stream = TcpStream::connect(&server.address).await.unwrap();
+    for _ in 0..3 {
+        let head = "POST /api/v1/organisations HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The handler refuses before the body comes.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(&[b' '; 2000]).await.unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 401") && !answer.contains("connection: close"), "{answer}");
+    }
+    // One too large to wait for is refused for good.
+    let head = "POST /api/v1/organisations HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 400_000]).await.unwrap();
+    let answer = read(&mut stream).await;
+    assert_eq!((answer.status, answer.headers["connection"].as_str()), (401, "close"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_lets_requests_end_and_idle_clients_go() {
     let mut server = Server::start(Limits::default()).await;
     let mut idle = TcpStream::connect(&server.address).await.unwrap();
