@@ -48,13 +48,12 @@ pub struct ContactFacts {
 /// Where a conversation stands in the list.
 pub type Place = (Timestamp, ConversationId);
 
-const SELECT: &str = "SELECT v.organisation_id, v.id, v.channel_id, v.contact_id, v.topic, v.title, v.status,
+const COLUMNS: &str = "SELECT v.organisation_id, v.id, v.channel_id, v.contact_id, v.topic, v.title, v.status,
     v.priority, v.unread_count, v.message_count, v.last_message_at, v.last_inbound_at, v.created_at, v.updated_at,
-    p.id, p.name, p.wa_id, p.phone, p.username, c.platform, c.kind
-    FROM conversations v
-    LEFT JOIN contacts p ON p.organisation_id = v.organisation_id AND p.id = v.contact_id
-    LEFT JOIN channels c ON c.organisation_id = v.organisation_id AND c.id = v.channel_id
-    WHERE v.organisation_id = ?";
+    p.id, p.name, p.wa_id, p.phone, p.username, c.platform, c.kind";
+
+const JOINS: &str = "LEFT JOIN contacts p ON p.organisation_id = v.organisation_id AND p.id = v.contact_id
+    LEFT JOIN channels c ON c.organisation_id = v.organisation_id AND c.id = v.channel_id";
 
 fn conversation(mut row: Row) -> Result<Conversation> {
     let person: Option<ContactId> = row.get(14)?;
@@ -120,15 +119,30 @@ pub async fn list(
     filter: Filter,
     window: Window<Place>,
 ) -> Result<Vec<Conversation>> {
-    let mut select = Select::new(SELECT, args![organisation]);
-    filter.apply(&mut select);
-    if let Some((at, id)) = window.after {
-        select.push("AND (v.last_message_at, v.id) < (?, ?)", args![at, id]);
-    }
+    const ORDER: &str = "ORDER BY v.last_message_at DESC, v.id DESC";
+    // First the places, out of an index alone; then the rows of this page. Rows passed over are never read.
+    let mut select = Select::new(COLUMNS, Vec::new());
     select.push(
-        "ORDER BY v.last_message_at DESC, v.id DESC LIMIT ? OFFSET ?",
-        args![window.limit, window.offset],
+        "FROM (SELECT v.organisation_id AS org, v.id AS id FROM conversations v WHERE v.organisation_id = ?",
+        args![organisation],
     );
+    let page = |select: &mut Select| {
+        filter.apply(select);
+        if let Some((at, id)) = window.after {
+            select.push("AND (v.last_message_at, v.id) < (?, ?)", args![at, id]);
+        }
+        select.push(&format!("{ORDER} LIMIT ? OFFSET ?"), args![window.limit, window.offset]);
+    };
+    let join = format!(") k JOIN conversations v ON v.organisation_id = k.org AND v.id = k.id {JOINS}");
+    if let Some(contact) = filter.contact {
+        // A contact has few conversations: all of them are read and sorted. The limit does not limit; it keeps a
+        // planner from taking the parts together and walking every conversation in order instead.
+        select.push("AND v.peer_id = ? LIMIT ?", args![contact, i64::MAX]).push(&join, Vec::new());
+        page(select.push("WHERE v.organisation_id = ?", args![organisation]));
+    } else {
+        page(&mut select);
+        select.push(&join, Vec::new()).push(ORDER, Vec::new());
+    }
     select.fetch(db).await?.into_iter().map(conversation).collect()
 }
 
@@ -147,8 +161,9 @@ pub async fn find(
     organisation: OrganisationId,
     id: ConversationId,
 ) -> Result<Option<Conversation>> {
-    let mut select = Select::new(SELECT, args![organisation]);
-    select.push("AND v.id = ?", args![id]);
+    let mut select = Select::new(COLUMNS, Vec::new());
+    select.push("FROM conversations v", Vec::new()).push(JOINS, Vec::new());
+    select.push("WHERE v.organisation_id = ? AND v.id = ?", args![organisation, id]);
     select.fetch_optional(db).await?.map(conversation).transpose()
 }
 

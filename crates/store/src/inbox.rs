@@ -10,7 +10,7 @@ use crate::counters::{self, Counter};
 use crate::error::{Error, Result};
 use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
-use crate::value::{Bind, Row};
+use crate::value::{Bind, Row, Value};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
@@ -46,14 +46,13 @@ pub struct Item {
     pub contact_phone: Option<String>,
 }
 
-const SELECT: &str = "SELECT i.organisation_id, i.id, i.class, i.status, i.platform, i.channel_id,
+const COLUMNS: &str = "SELECT i.organisation_id, i.id, i.class, i.status, i.platform, i.channel_id,
     i.conversation_id, i.contact_id, i.message_id, i.external_id, i.kind, COALESCE(i.text, m.body),
     COALESCE(i.media, m.media), i.sender, i.metadata, i.confidence, i.reasons, i.suggestions, i.record,
-    i.occurred_at, i.created_at, i.updated_at, p.name, p.phone
-    FROM inbox_items i
-    LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
-    LEFT JOIN contacts p ON p.organisation_id = i.organisation_id AND p.id = i.contact_id
-    WHERE i.organisation_id = ?";
+    i.occurred_at, i.created_at, i.updated_at, p.name, p.phone";
+
+const JOINS: &str = "LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
+    LEFT JOIN contacts p ON p.organisation_id = i.organisation_id AND p.id = i.contact_id";
 
 fn item(mut row: Row) -> Result<Item> {
     Ok(Item {
@@ -114,10 +113,17 @@ pub async fn list(
     filter: Filter,
     window: Window<InboxItemId>,
 ) -> Result<Vec<Item>> {
-    let mut select = Select::new(SELECT, args![organisation]);
+    // First the places, out of an index where one serves; then the rows of this page.
+    let mut select = Select::new(COLUMNS, Vec::new());
+    select.push(
+        "FROM (SELECT i.organisation_id AS org, i.id AS id FROM inbox_items i WHERE i.organisation_id = ?",
+        args![organisation],
+    );
     filter.apply(&mut select);
     select.push_some("AND i.id < ?", window.after.map(Bind::value));
-    select.push("ORDER BY i.id DESC LIMIT ? OFFSET ?", args![window.limit, window.offset]);
+    select.push("ORDER BY i.id DESC LIMIT ? OFFSET ?) k", args![window.limit, window.offset]);
+    select.push("JOIN inbox_items i ON i.organisation_id = k.org AND i.id = k.id", Vec::new());
+    select.push(JOINS, Vec::new()).push("ORDER BY i.id DESC", Vec::new());
     select.fetch(db).await?.into_iter().map(item).collect()
 }
 
@@ -131,10 +137,15 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
     select.count(db).await
 }
 
-pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: InboxItemId) -> Result<Option<Item>> {
-    let mut select = Select::new(SELECT, args![organisation]);
-    select.push("AND i.id = ?", args![id]);
+async fn find_where(db: &mut impl Db, condition: &str, args: Vec<Value>) -> Result<Option<Item>> {
+    let mut select = Select::new(COLUMNS, Vec::new());
+    select.push("FROM inbox_items i", Vec::new()).push(JOINS, Vec::new());
+    select.push(&format!("WHERE i.organisation_id = ? {condition}"), args);
     select.fetch_optional(db).await?.map(item).transpose()
+}
+
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: InboxItemId) -> Result<Option<Item>> {
+    find_where(db, "AND i.id = ?", args![organisation, id]).await
 }
 
 /// The item another system already gave under its own reference.
@@ -143,9 +154,7 @@ pub async fn find_external(
     organisation: OrganisationId,
     external_id: &str,
 ) -> Result<Option<Item>> {
-    let mut select = Select::new(SELECT, args![organisation]);
-    select.push("AND i.external_id = ?", args![external_id]);
-    select.fetch_optional(db).await?.map(item).transpose()
+    find_where(db, "AND i.external_id = ?", args![organisation, external_id]).await
 }
 
 /// Adds the item and counts it; false, and nothing is written, when its `external_id` is there already.
