@@ -39,26 +39,18 @@ pub(crate) async fn follow(State(state): State<ApiState>, request: Request, next
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let id_text = id.to_str().unwrap_or_default();
-    let span = tracing::info_span!("request", request_id = id_text, %method, route);
-
-    let mut response = async {
-        let response = next.run(request).await;
-        let status = response.status();
-        let took = started.elapsed();
+    let span = || tracing::info_span!("request", request_id = id_text, %method, route);
+    // Webhooks and probes come by the thousand: the figures count them, and only those that fail are logged.
+    let frequent = route.starts_with("/webhooks/") || matches!(route, "/healthz" | "/readyz" | "/metrics");
+    let mut response =
+        if frequent { next.run(request).await } else { next.run(request).instrument(span()).await };
+    let status = response.status();
+    let took = started.elapsed();
+    if !frequent || !status.is_success() {
         let duration_ms = took.as_secs_f64() * 1000.0;
-        // Webhooks and probes come by the thousand; the figures count them.
-        let frequent =
-            route.starts_with("/webhooks/") || matches!(route, "/healthz" | "/readyz" | "/metrics");
-        if frequent && status.is_success() {
-            tracing::debug!(status = status.as_u16(), duration_ms, "answered");
-        } else {
-            tracing::info!(status = status.as_u16(), duration_ms, "answered");
-        }
-        count(&state.engine, method.as_str(), route, status.as_u16(), took);
-        response
+        span().in_scope(|| tracing::info!(status = status.as_u16(), duration_ms, "answered"));
     }
-    .instrument(span)
-    .await;
+    count(&state.engine, method.as_str(), route, status.as_u16(), took);
 
     let failed = response.status().is_client_error() || response.status().is_server_error();
     if failed && response.extensions().get::<KeepBody>().is_none() {

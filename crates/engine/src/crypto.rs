@@ -62,6 +62,11 @@ impl MasterKey {
         Ok(out)
     }
 
+    /// Whether `value` was sealed with this key.
+    pub fn sealed(&self, value: &[u8]) -> bool {
+        value.len() >= HEADER && value[0] == VERSION && value[1..5] == self.id
+    }
+
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>> {
         let wrong = || Error::Internal("a stored credential cannot be decrypted: its row was changed".into());
         if sealed.len() < HEADER || sealed[0] != VERSION {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kabar_domain::Clock;
 use kabar_providers::{http, telegram, whatsapp};
 use kabar_store::Store;
-use kabar_store::log::{LogReader, LogWriter};
+use kabar_store::log::{Lag, LogReader, LogWriter};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ pub struct Engine {
     pub(crate) log: OnceLock<LogWriter>,
     /// Something was appended to the inbound log.
     pub(crate) appended: Arc<Notify>,
+    pub(crate) lag: Lag,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
     /// Unclaimed updates may have an account now.
@@ -64,6 +65,7 @@ impl Engine {
             secrets: Secrets::new(&config.meta_app_secrets),
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
+            lag: Lag::default(),
             outbound_ready: Notify::new(),
             claim_wanted: Notify::new(),
             store,
@@ -81,7 +83,8 @@ impl Engine {
     /// Starts taking webhooks, applying and sending.
     pub async fn start(self: &Arc<Self>) -> Result<Running> {
         self.load_secrets().await?;
-        let (log, log_writers) = LogWriter::start(&self.store, Arc::clone(&self.appended)).await?;
+        let (log, log_writers) =
+            LogWriter::start(&self.store, Arc::clone(&self.appended), self.lag.clone()).await?;
         if self.log.set(log).is_err() {
             return Err(Error::Internal("the engine is running already".into()));
         }

@@ -88,7 +88,7 @@ fn openapi(output: Option<&PathBuf>) -> Outcome {
     let text = kabar_api::openapi().to_pretty_json()?;
     match output {
         Some(file) => {
-            std::fs::write(file, text + "\n").map_err(|error| format!("{}: {error}", file.display()))?
+            std::fs::write(file, text + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
         }
         None => println!("{text}"),
     }

@@ -23,6 +23,7 @@ const WABA: &str = "102290129340398";
 const PHONE: &str = "6281234567890";
 /// Good for the simulated providers of this process only.
 const ACCESS_TOKEN: &str = "EAADemoOnly";
+const BOT: &str = "7001001001";
 const BOT_TOKEN: &str = "7001001001:demo-only";
 
 pub async fn demo(mut settings: Settings) -> Outcome {
@@ -70,6 +71,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     settings.telegram_base_url = Some(format!("http://{providers}"));
     settings.meta_app_secret = Some(app_secret);
 
+    let is_scratch = scratch.is_some() && settings.database_url.is_none();
     let resolved = settings.resolve()?;
     let lock = serve::lock(&resolved)?;
     let engine = serve::open(&resolved).await?;
@@ -86,10 +88,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     }
     println!(
         "API: {base}/api/v1, described at {base}/docs. Ctrl-C ends the demo{}",
-        match &scratch {
-            Some(_) => " and throws its data away.",
-            None => ".",
-        }
+        if is_scratch { " and throws its data away." } else { "." }
     );
     serve::run(engine, listener, router).await?;
     drop(lock);
@@ -115,6 +114,11 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
             &PageRequest::new(None, None, None, None, 100)?,
         )
         .await?;
+    if known.items.iter().any(|account| ![NUMBER, BOT].contains(&account.row.external_id.as_str())) {
+        return Err("this database has accounts of its own, and the demo would answer for their providers; \
+                    run `kabar serve`, or the demo on another database"
+            .into());
+    }
     if known.items.is_empty() {
         let number = NewAccount {
             platform: Some("whatsapp".into()),

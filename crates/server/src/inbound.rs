@@ -86,14 +86,14 @@ impl InboundCommand {
                     if json {
                         println!("{}", held_json(&held));
                     } else {
+                        let place = format!("{}:{}{}", held.stream, held.seq, held.pointer);
                         println!(
-                            "{}\t{}\t{}\t{}:{}\t{}\t{}",
+                            "{}	{}	{}	{} {}	{place}	{}",
                             held.id,
                             held.received_at,
                             held.reason,
-                            held.stream,
-                            held.seq,
-                            held.pointer,
+                            held.platform,
+                            held.account_key,
                             held.error
                         );
                     }

@@ -91,7 +91,17 @@ pub fn start_log(settings: &Settings) {
 /// An engine for a command or a server, its database up to date.
 pub async fn open(resolved: &Resolved) -> Result<Arc<Engine>, BoxError> {
     let store = open_store(resolved).await?;
-    let key = master_key(resolved)?;
+    let sealed = kabar_store::accounts::credentials(&mut store.reader().await?).await?;
+    let key = master_key(resolved, !sealed.is_empty())?;
+    for account in sealed {
+        if !key.sealed(&account.credentials) {
+            return Err(
+                "the database holds credentials that another master key encrypted; start with that key \
+                        (KABAR_MASTER_KEY, or master.key in the data directory)"
+                    .into(),
+            );
+        }
+    }
     let engine = Engine::new(store, Clock::system(), key, resolved.engine.clone())?;
     Ok(Arc::new(engine))
 }
@@ -113,8 +123,8 @@ fn make_folder(folder: &Path) -> Result<(), BoxError> {
         .map_err(|error| format!("the data directory {} cannot be made: {error}", folder.display()).into())
 }
 
-/// The configured key, or the key file's, made at the first start.
-fn master_key(resolved: &Resolved) -> Result<MasterKey, BoxError> {
+/// The configured key, or the key file's, made at the first start. `needed`: something is encrypted already.
+fn master_key(resolved: &Resolved, needed: bool) -> Result<MasterKey, BoxError> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(text) = &resolved.master_key {
         return Ok(MasterKey::parse(text)?);
@@ -124,6 +134,14 @@ fn master_key(resolved: &Resolved) -> Result<MasterKey, BoxError> {
         |error: std::io::Error| format!("the key file {} cannot be used: {error}", path.display());
     if path.exists() {
         return Ok(MasterKey::parse(&fs::read_to_string(&path).map_err(unreadable)?)?);
+    }
+    if needed {
+        return Err(format!(
+            "the key file {} is missing, and the database holds credentials encrypted with it; put it back, or give \
+             the key as KABAR_MASTER_KEY",
+            path.display()
+        )
+        .into());
     }
     let text = MasterKey::generate()?;
     // Written aside and linked into place: no other start ever reads half a key, and the first one wins.

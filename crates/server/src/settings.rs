@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kabar_engine::Config;
+use kabar_engine::crypto::MasterKey;
 use url::Url;
 
 /// Declares every setting once: field, environment variable, help.
@@ -212,6 +213,9 @@ impl Settings {
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| database_url.starts_with(scheme))
         {
             return Err("`database_url` must begin with sqlite:// or postgres://".into());
+        }
+        if let Some(key) = filled(self.master_key.clone()) {
+            MasterKey::parse(&key).map_err(|error| format!("`master_key`: {error}"))?;
         }
         let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
         let engine = Config {

@@ -303,6 +303,26 @@ pub async fn touch_contacts(
     Ok(())
 }
 
+/// Writes the number of contacts that had none: they were known by another identity first.
+pub async fn learn_numbers(tx: &mut Tx, learnt: Vec<(OrganisationId, ContactId, String)>) -> Result<()> {
+    let mut rows = Rows::new(&[
+        ("org", of::<OrganisationId>()),
+        ("contact", of::<ContactId>()),
+        ("digits", of::<String>()),
+    ]);
+    for (organisation, contact, digits) in learnt {
+        rows.push([organisation.value(), contact.value(), digits.value()]);
+    }
+    tx.bulk_execute(
+        "UPDATE contacts SET wa_id = u.digits, phone = COALESCE(phone, '+' || u.digits),
+             search = search || ' +' || u.digits
+         FROM {rows} WHERE contacts.organisation_id = u.org AND contacts.id = u.contact AND contacts.wa_id IS NULL",
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
 /// What makes a conversation: its channel, the contact (or the channel itself, for a group) and the topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConversationKey {

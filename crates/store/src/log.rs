@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, Timestamp};
@@ -46,6 +47,28 @@ pub struct Logged {
     pub entry: Entry,
 }
 
+/// How far the applier is behind: the age of what it last took up. The writers slow down by it, so that a flood is
+/// acknowledged no faster than it is applied, and what waits stays bounded.
+#[derive(Clone, Debug, Default)]
+pub struct Lag(Arc<AtomicU64>);
+
+impl Lag {
+    /// A lag below this is the normal rhythm of batches.
+    const CALM: Duration = Duration::from_millis(250);
+    /// Being durable comes first: a commit is never held up longer.
+    const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+    pub fn set(&self, lag: Duration) {
+        self.0.store(lag.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How long to wait before the next commit: a hundredth of what is over the normal.
+    fn pause(&self) -> Option<Duration> {
+        let over = Duration::from_millis(self.0.load(Ordering::Relaxed)).checked_sub(Self::CALM)?;
+        (!over.is_zero()).then(|| (over / 100).min(Self::LONGEST_PAUSE))
+    }
+}
+
 struct Append {
     entry: Entry,
     done: oneshot::Sender<Result<(), String>>,
@@ -68,7 +91,6 @@ pub enum AppendError {
 pub struct LogWriter {
     queue: mpsc::Sender<Append>,
     bytes: Arc<Semaphore>,
-    acknowledged: Arc<AtomicU64>,
 }
 
 impl LogWriter {
@@ -77,17 +99,16 @@ impl LogWriter {
     pub async fn start(
         store: &Store,
         appended: Arc<Notify>,
+        lag: Lag,
     ) -> Result<(Self, Vec<tokio::task::JoinHandle<()>>)> {
         let (queue, pending) = mpsc::channel(QUEUE);
-        let acknowledged = Arc::new(AtomicU64::new(0));
         let handles = match &*store.0 {
             Backend::Sqlite(sqlite) => {
                 let connection = sqlite::blocking(|| sqlite::open_log(&sqlite.path))?;
                 let position = position(&mut store.reader().await?, 0).await?;
-                let acknowledged = Arc::clone(&acknowledged);
                 let thread = std::thread::Builder::new()
                     .name("inbound-log".into())
-                    .spawn(move || write_sqlite(&connection, position, pending, &appended, &acknowledged))
+                    .spawn(move || write_sqlite(&connection, position, pending, &appended, &lag))
                     .map_err(|error| Error::Unavailable(error.to_string()))?;
                 vec![tokio::task::spawn_blocking(move || {
                     if thread.join().is_err() {
@@ -103,13 +124,13 @@ impl LogWriter {
                             store.clone(),
                             Arc::clone(&pending),
                             Arc::clone(&appended),
-                            Arc::clone(&acknowledged),
+                            lag.clone(),
                         ))
                     })
                     .collect()
             }
         };
-        Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), acknowledged }, handles))
+        Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, handles))
     }
 
     /// Returns once the entry is on disk.
@@ -124,17 +145,11 @@ impl LogWriter {
             Err(_) => Err(AppendError::Failed("the writer has stopped".into())),
         }
     }
-
-    /// Entries written since the start.
-    pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
-    }
 }
 
-fn answer(batch: &mut Vec<Append>, result: &Result<()>, appended: &Notify, acknowledged: &AtomicU64) {
+fn answer(batch: &mut Vec<Append>, result: &Result<()>, appended: &Notify) {
     match result {
         Ok(()) => {
-            acknowledged.fetch_add(batch.len() as u64, Ordering::Relaxed);
             appended.notify_one();
             for append in batch.drain(..) {
                 // A client that hung up is answered by its next try, which is a duplicate.
@@ -155,10 +170,13 @@ fn write_sqlite(
     mut last: i64,
     mut pending: mpsc::Receiver<Append>,
     appended: &Notify,
-    acknowledged: &AtomicU64,
+    lag: &Lag,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
+        if let Some(pause) = lag.pause() {
+            std::thread::sleep(pause);
+        }
         batch.extend(pending.blocking_recv());
         if batch.is_empty() {
             return;
@@ -173,7 +191,7 @@ fn write_sqlite(
             // The failure that counts is the first; a rollback that fails too leaves nothing behind either.
             connection.execute_batch("ROLLBACK").unwrap_or_default();
         }
-        answer(&mut batch, &result, appended, acknowledged);
+        answer(&mut batch, &result, appended);
     }
 }
 
@@ -207,13 +225,16 @@ async fn write_postgres(
     store: Store,
     pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Append>>>,
     appended: Arc<Notify>,
-    acknowledged: Arc<AtomicU64>,
+    lag: Lag,
 ) {
     let mut stream = None;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         {
             let mut pending = pending.lock().await;
+            if let Some(pause) = lag.pause() {
+                tokio::time::sleep(pause).await;
+            }
             if pending.recv_many(&mut batch, BATCH).await == 0 {
                 return;
             }
@@ -223,7 +244,7 @@ async fn write_postgres(
             // Whether the lost commit happened is not known: its numbers are not used again.
             stream = None;
         }
-        answer(&mut batch, &result, &appended, &acknowledged);
+        answer(&mut batch, &result, &appended);
     }
 }
 

@@ -15,10 +15,12 @@ use kabar_store::apply::{
 };
 use kabar_store::counters::Counter;
 use kabar_store::messages::provider_key;
+use kabar_store::statuses::Reported;
 use kabar_store::{Error as StoreError, Tx};
 use serde_json::Value;
 
 use super::batch::{Batch, Incoming};
+use super::statuses::Sent;
 
 /// A contact's "last seen" is written at most this often.
 const SEEN_STEP: Duration = Duration::from_mins(1);
@@ -107,7 +109,17 @@ impl Batch<'_> {
             });
             facts.push(fact);
         }
+        let sent = rows
+            .iter()
+            .filter(|row| row.direction == Direction::Outbound)
+            .map(|row| Sent {
+                organisation: row.organisation_id,
+                key: row.provider_key,
+                message: Reported { id: row.id, conversation_id: row.conversation_id, status: row.status },
+            })
+            .collect();
         let inserted = apply::insert_messages(tx, rows).await?;
+        self.catch_up(tx, sent).await?;
         self.follow(tx, facts, &inserted).await
     }
 
@@ -174,6 +186,7 @@ impl Batch<'_> {
         let mut contacts = apply::contacts_by_identity(tx, &wanted).await?;
         let mut new_contacts = Vec::new();
         let mut new_identities = Vec::new();
+        let mut learnt = Vec::new();
         let mut seen: HashMap<ContactId, (OrganisationId, Timestamp, Option<String>)> = HashMap::new();
         for arrival in incoming {
             let organisation = arrival.account.organisation_id;
@@ -193,6 +206,9 @@ impl Batch<'_> {
                 let key = (organisation, identity.clone());
                 if let std::collections::hash_map::Entry::Vacant(vacant) = contacts.entry(key) {
                     vacant.insert(contact);
+                    if known.is_some() && identity.kind == IdentityKind::WaId {
+                        learnt.push((organisation, contact.id, identity.value.clone()));
+                    }
                     new_identities.push((organisation, identity.clone(), contact.id));
                 }
             }
@@ -210,6 +226,7 @@ impl Batch<'_> {
         if apply::insert_identities(tx, new_identities).await? != expected {
             return Err(StoreError::Contention("a contact appeared meanwhile".into()));
         }
+        apply::learn_numbers(tx, learnt).await?;
         let seen =
             seen.into_iter().map(|(contact, (organisation, at, name))| (organisation, contact, at, name));
         let mut seen: Vec<_> = seen.collect();

@@ -108,6 +108,7 @@ impl Engine {
             let wake = self.appended.notified();
             match self.apply_next(&log).await {
                 Ok(0) => {
+                    self.lag.set(Duration::ZERO);
                     tokio::select! {
                         () = wake => {}
                         () = tokio::time::sleep(POLL) => {}
@@ -139,6 +140,9 @@ impl Engine {
                 Ok(()) => {
                     tx.commit().await?;
                     let now = self.clock.now();
+                    if let Some(first) = claim.entries.first() {
+                        self.lag.set(now.since(first.entry.received_at));
+                    }
                     for logged in &claim.entries {
                         self.metrics.applied(logged.entry.source, now.since(logged.entry.received_at));
                     }

@@ -62,6 +62,13 @@ impl Standing {
     }
 }
 
+/// An outbound message that was sent elsewhere, as it was just stored.
+pub(super) struct Sent {
+    pub organisation: OrganisationId,
+    pub key: Uuid,
+    pub message: Reported,
+}
+
 fn error_text(error: Option<&ProviderError>) -> Option<String> {
     error.and_then(|error| serde_json::to_string(error).ok())
 }
@@ -113,6 +120,21 @@ impl Batch<'_> {
         }
         statuses::advance(tx, advances).await?;
         statuses::keep_early(tx, early, self.now).await
+    }
+
+    /// Applies the reports that came before messages we only now hear of.
+    pub(super) async fn catch_up(&mut self, tx: &mut Tx, sent: Vec<Sent>) -> Result<(), StoreError> {
+        let mut advances = Vec::new();
+        for Sent { organisation, key, message } in sent {
+            let mut standing = Standing::new(organisation, message);
+            for early in statuses::take_early(tx, organisation, key).await? {
+                standing.report(early.status, early.occurred_at, early.error);
+            }
+            if standing.moved().is_some() {
+                advances.push(standing.advance);
+            }
+        }
+        statuses::advance(tx, advances).await
     }
 
     /// A report may be the first we hear of the provider's id: after a crash or a lost answer the message has
