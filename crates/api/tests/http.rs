@@ -53,6 +53,7 @@ impl Server {
         let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
         let nowhere = url::Url::parse("http://127.0.0.1:9").unwrap();
         let config = Config {
+            data_dir: std::env::temp_dir(),
             public_url: nowhere.clone(),
             meta_app_secrets: Vec::new(),
             whatsapp_verify_token: None,

@@ -1,10 +1,14 @@
 //! What the engine is told at start.
 
+use std::path::PathBuf;
+
 use url::Url;
 
 /// The engine's part of the configuration, checked.
 #[derive(Clone)]
 pub struct Config {
+    /// Where the server keeps its files; the readiness check looks at the room there.
+    pub data_dir: PathBuf,
     /// The base of webhook addresses.
     pub public_url: Url,
     /// Meta app secrets, any of which may sign (several apps, or a rotation).

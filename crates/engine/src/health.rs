@@ -1,5 +1,6 @@
 //! Whether the server can do its work now, and how much of it waits.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kabar_store::log::LogReader;
@@ -19,6 +20,17 @@ pub struct Check {
     pub name: &'static str,
     pub ok: bool,
     pub detail: String,
+}
+
+fn disk(folder: &Path) -> Check {
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let detail = format!("{} MB free in {}", free >> 20, folder.display());
+            Check { name: "disk", ok: free >= LEAST_FREE, detail }
+        }
+        Err(error) => Check { name: "disk", ok: false, detail: format!("{}: {error}", folder.display()) },
+    }
 }
 
 impl Engine {
@@ -47,17 +59,9 @@ impl Engine {
             }
         };
         let mut checks = Vec::from([database, backlog]);
-        if let Some(folder) = self.store.folder() {
-            let check = match rustix::fs::statvfs(&folder) {
-                Ok(disk) => {
-                    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-                    let detail = format!("{} MB free in {}", free >> 20, folder.display());
-                    Check { name: "disk", ok: free >= LEAST_FREE, detail }
-                }
-                Err(error) => Check { name: "disk", ok: false, detail: format!("cannot be read: {error}") },
-            };
-            checks.push(check);
-        }
+        let mut folders = Vec::from([self.config.data_dir.clone()]);
+        folders.extend(self.store.folder().filter(|folder| *folder != self.config.data_dir));
+        checks.extend(folders.iter().map(|folder| disk(folder)));
         checks
     }
 

@@ -9,7 +9,7 @@ use kabar_domain::Clock;
 use kabar_engine::Engine;
 use kabar_engine::crypto::MasterKey;
 use kabar_store::{Options, Store};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Outcome;
@@ -41,8 +41,20 @@ pub async fn migrate(settings: Settings) -> Outcome {
     Ok(())
 }
 
+/// Connections the kernel may hold until they are accepted: providers come in bursts.
+const BACKLOG: u32 = 4096;
+
 pub async fn bind(listen: &str) -> Result<TcpListener, BoxError> {
-    TcpListener::bind(listen).await.map_err(|error| {
+    let open = async {
+        let address = tokio::net::lookup_host(listen).await?.next();
+        let address = address.ok_or_else(|| std::io::Error::other("no such address"))?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener: std::io::Result<TcpListener> = open.await;
+    listener.map_err(|error| {
         format!("cannot listen on {listen}: {error}; choose another address with --listen").into()
     })
 }

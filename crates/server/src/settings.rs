@@ -219,6 +219,7 @@ impl Settings {
         }
         let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
         let engine = Config {
+            data_dir: data_dir.clone(),
             public_url: url(
                 "public_url",
                 &filled(self.public_url).unwrap_or_else(|| format!("http://{listen}")),
