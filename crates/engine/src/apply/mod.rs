@@ -30,7 +30,7 @@ use crate::error::Result;
 use batch::Batch;
 
 /// Log entries in one transaction at most.
-const BATCH: usize = 1_024;
+const BATCH: usize = 2_048;
 /// How often the log is looked at when nobody says that there is something new.
 const POLL: Duration = Duration::from_millis(500);
 /// Wait after the database could not be written.
