@@ -68,7 +68,11 @@ impl Engine {
     async fn write_health(&self) -> Result<()> {
         let mut tx = self.store.begin().await?;
         kabar_store::health::write(&mut tx, self.clock.now()).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        if let Some(log) = self.log.get() {
+            log.check(&self.store).await?;
+        }
+        Ok(())
     }
 
     /// How much waits.

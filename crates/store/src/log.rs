@@ -3,7 +3,7 @@
 //! A stream is one writer's sequence; its numbers become visible in order. SQLite has one stream (0) in a file of
 //! its own, PostgreSQL one per writer. Many appends share one commit: whatever is queued when the disk is free.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ const BATCH: usize = 512;
 const QUEUE: usize = 8_192;
 /// Bytes of bodies that may wait.
 const QUEUE_BYTES: usize = 96 << 20;
+/// Bytes of a probe's row: too few to be stored apart or compressed, so that all of them need new pages.
+const PROBE: usize = 1_500;
 /// Writers on PostgreSQL: one collects while the other waits for its commit.
 const POSTGRES_WRITERS: usize = 2;
 
@@ -91,6 +93,15 @@ pub enum AppendError {
 pub struct LogWriter {
     queue: mpsc::Sender<Append>,
     bytes: Arc<Semaphore>,
+    failing: Arc<AtomicBool>,
+}
+
+/// What the writers tell, and are told.
+#[derive(Clone)]
+struct Signals {
+    appended: Arc<Notify>,
+    lag: Lag,
+    failing: Arc<AtomicBool>,
 }
 
 impl LogWriter {
@@ -102,13 +113,15 @@ impl LogWriter {
         lag: Lag,
     ) -> Result<(Self, Vec<tokio::task::JoinHandle<()>>)> {
         let (queue, pending) = mpsc::channel(QUEUE);
+        let failing = Arc::new(AtomicBool::new(false));
+        let signals = Signals { appended, lag, failing: Arc::clone(&failing) };
         let handles = match &*store.0 {
             Backend::Sqlite(sqlite) => {
                 let connection = sqlite::blocking(|| sqlite::open_log(&sqlite.path))?;
                 let position = position(&mut store.reader().await?, 0).await?;
                 let thread = std::thread::Builder::new()
                     .name("inbound-log".into())
-                    .spawn(move || write_sqlite(&connection, position, pending, &appended, &lag))
+                    .spawn(move || write_sqlite(&connection, position, pending, &signals))
                     .map_err(|error| Error::Unavailable(error.to_string()))?;
                 vec![tokio::task::spawn_blocking(move || {
                     if thread.join().is_err() {
@@ -120,17 +133,12 @@ impl LogWriter {
                 let pending = Arc::new(tokio::sync::Mutex::new(pending));
                 (0..POSTGRES_WRITERS)
                     .map(|_| {
-                        tokio::spawn(write_postgres(
-                            store.clone(),
-                            Arc::clone(&pending),
-                            Arc::clone(&appended),
-                            lag.clone(),
-                        ))
+                        tokio::spawn(write_postgres(store.clone(), Arc::clone(&pending), signals.clone()))
                     })
                     .collect()
             }
         };
-        Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, handles))
+        Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), failing }, handles))
     }
 
     /// Returns once the entry is on disk.
@@ -147,10 +155,33 @@ impl LogWriter {
     }
 }
 
-fn answer(batch: &mut Vec<Append>, result: &Result<()>, appended: &Notify) {
+impl LogWriter {
+    /// Whether bodies can be made durable, as far as the last append tells. After a failed one rows are written
+    /// and taken back: a probe that finds the disk full where a small update would still fit.
+    pub async fn check(&self, store: &Store) -> Result<()> {
+        if !self.failing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // SQLite's files grow at a commit only; the room on its disk is looked at apart.
+        if let Backend::Postgres(_) = &*store.0 {
+            let mut tx = store.begin().await?;
+            tx.execute(
+                "INSERT INTO inbound_log (stream, seq, received_at, source, body)
+                 SELECT -1, n, 0, 0, $1 FROM generate_series(1, 64) n",
+                args![vec![0_u8; PROBE]],
+            )
+            .await?;
+        }
+        self.failing.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn answer(batch: &mut Vec<Append>, result: &Result<()>, signals: &Signals) {
+    signals.failing.store(result.is_err(), Ordering::Relaxed);
     match result {
         Ok(()) => {
-            appended.notify_one();
+            signals.appended.notify_one();
             for append in batch.drain(..) {
                 // A client that hung up is answered by its next try, which is a duplicate.
                 append.done.send(Ok(())).unwrap_or_default();
@@ -169,12 +200,11 @@ fn write_sqlite(
     connection: &Connection,
     mut last: i64,
     mut pending: mpsc::Receiver<Append>,
-    appended: &Notify,
-    lag: &Lag,
+    signals: &Signals,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
-        if let Some(pause) = lag.pause() {
+        if let Some(pause) = signals.lag.pause() {
             std::thread::sleep(pause);
         }
         batch.extend(pending.blocking_recv());
@@ -191,7 +221,7 @@ fn write_sqlite(
             // The failure that counts is the first; a rollback that fails too leaves nothing behind either.
             connection.execute_batch("ROLLBACK").unwrap_or_default();
         }
-        answer(&mut batch, &result, appended);
+        answer(&mut batch, &result, signals);
     }
 }
 
@@ -224,15 +254,14 @@ fn append_sqlite(connection: &Connection, last: &mut i64, batch: &[Append]) -> R
 async fn write_postgres(
     store: Store,
     pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Append>>>,
-    appended: Arc<Notify>,
-    lag: Lag,
+    signals: Signals,
 ) {
     let mut stream = None;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         {
             let mut pending = pending.lock().await;
-            if let Some(pause) = lag.pause() {
+            if let Some(pause) = signals.lag.pause() {
                 tokio::time::sleep(pause).await;
             }
             if pending.recv_many(&mut batch, BATCH).await == 0 {
@@ -244,7 +273,7 @@ async fn write_postgres(
             // Whether the lost commit happened is not known: its numbers are not used again.
             stream = None;
         }
-        answer(&mut batch, &result, &appended);
+        answer(&mut batch, &result, &signals);
     }
 }
 

@@ -1,14 +1,44 @@
 //! PostgreSQL: a pool, and results turned into the shared row.
 
-use sqlx::postgres::{PgArguments, PgRow};
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Column as _, PgConnection, Postgres, Row as _, TypeInfo as _, ValueRef as _};
+
+use tokio::net::TcpStream;
 
 use crate::bulk::{Rows, bind_array};
 use crate::error::{Error, Result};
 use crate::value::{Row, Type, Value};
 
 type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
+
+/// A connection is normally had at once; after this long it is asked whether anybody listens at all.
+const SUSPICION: Duration = Duration::from_millis(150);
+const PROBE: Duration = Duration::from_millis(500);
+
+/// Waits for a connection as long as the server is there: a pool would go on trying one that refuses.
+pub(crate) async fn unless_away<T>(
+    pool: &PgPool,
+    connect: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T> {
+    let mut connect = std::pin::pin!(connect);
+    tokio::select! {
+        connected = &mut connect => return Ok(connected?),
+        () = tokio::time::sleep(SUSPICION) => {}
+    }
+    let options = pool.connect_options();
+    if options.get_socket().is_none() {
+        let probe = TcpStream::connect((options.get_host(), options.get_port()));
+        match tokio::time::timeout(PROBE, probe).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Error::Unavailable(error.to_string())),
+            Err(_) => return Err(Error::Unavailable("it does not answer".into())),
+        }
+    }
+    Ok(connect.await?)
+}
 
 fn bind<'q>(query: PgQuery<'q>, value: &Value) -> PgQuery<'q> {
     match value {

@@ -82,7 +82,7 @@ impl Store {
     pub async fn reader(&self) -> Result<Reader> {
         Ok(match &*self.0 {
             Backend::Sqlite(sqlite) => Reader::Sqlite(sqlite.reader().await?),
-            Backend::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Backend::Postgres(pool) => Reader::Postgres(postgres::unless_away(pool, pool.acquire()).await?),
         })
     }
 
@@ -90,7 +90,7 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match &*self.0 {
             Backend::Sqlite(sqlite) => Tx::Sqlite(SqliteTx::begin(&sqlite.writer).await?),
-            Backend::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Backend::Postgres(pool) => Tx::Postgres(postgres::unless_away(pool, pool.begin()).await?),
         })
     }
 
