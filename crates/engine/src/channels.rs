@@ -7,7 +7,7 @@ use kabar_domain::channel::{ChannelKind, ChannelStatus};
 use kabar_domain::{Ability, AccountId, ChannelId};
 use kabar_store::Window;
 use kabar_store::channels::{self, StatusFilter};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 
 use crate::accounts::{Served, platform};
 use crate::auth::Principal;
@@ -127,7 +127,7 @@ impl Engine {
         if !channels::delete(&mut tx, organisation, id, now).await? {
             return Err(not_found());
         }
-        events::append(&mut tx, organisation, now, vec![event("channel.deleted", id)]).await?;
+        tx.record(organisation, now, vec![event("channel.deleted", id)]);
         tx.commit().await?;
         Ok(())
     }

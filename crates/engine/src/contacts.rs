@@ -2,7 +2,7 @@
 
 use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::{Ability, ContactId};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::{Window, contacts};
 use serde_json::Value as Json;
 
@@ -163,7 +163,7 @@ impl Engine {
         };
         if let Some(kind) = kind {
             let event = NewEvent { kind, subject_id: Some(id.uuid()), data: None };
-            events::append(&mut tx, organisation, now, vec![event]).await?;
+            tx.record(organisation, now, vec![event]);
         }
         let contact = contacts::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;

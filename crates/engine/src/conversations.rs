@@ -2,7 +2,7 @@
 
 use kabar_domain::channel::{ConversationStatus, Priority};
 use kabar_domain::{Ability, ConversationId, MessageId, Timestamp};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::{Window, conversations, messages};
 use serde_json::json;
 
@@ -138,7 +138,7 @@ impl Engine {
             subject_id: Some(id.uuid()),
             data: Some(serde_json::Value::Object(data).to_string()),
         };
-        events::append(&mut tx, organisation, now, vec![event]).await?;
+        tx.record(organisation, now, vec![event]);
         let conversation = conversations::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;
         Ok(conversation)

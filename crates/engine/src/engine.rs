@@ -133,6 +133,7 @@ impl Engine {
     async fn housekeep(&self) -> Result<()> {
         self.load_secrets().await?;
         self.replay_claimable().await?;
+        self.sweep_reports().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));

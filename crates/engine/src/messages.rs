@@ -11,8 +11,8 @@ use kabar_providers::{telegram, whatsapp};
 use kabar_store::apply::{self, ConversationKey, NewConversation};
 use kabar_store::channels::Channel;
 use kabar_store::contacts::Contact;
-use kabar_store::counters::{self, Counter};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::counters::Counter;
+use kabar_store::events::NewEvent;
 use kabar_store::outbound::{self, NewOutbound};
 use kabar_store::{Tx, accounts, channels, contacts, conversations, messages};
 use serde_json::json;
@@ -54,15 +54,17 @@ struct Draft {
 const SENDABLE: &[MessageKind] =
     &[MessageKind::Text, MessageKind::Image, MessageKind::Document, MessageKind::Audio, MessageKind::Video];
 
+fn required_without_conversation(field: &str) -> String {
+    format!("The {} field is required when conversation id is not present.", field.replace('_', " "))
+}
+
 fn draft(request: &SendMessage) -> Result<Draft> {
     let mut invalid = Invalid::default();
     let filled = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
-    if !filled(&request.conversation_id) {
-        for (field, value) in [("channel_id", &request.channel_id), ("wa_id", &request.wa_id)] {
-            if !filled(value) {
-                let name = field.replace('_', " ");
-                invalid
-                    .add(field, format!("The {name} field is required when conversation id is not present."));
+    if !filled(&request.conversation_id) && !filled(&request.channel_id) {
+        for field in ["channel_id", "wa_id"] {
+            if field == "channel_id" || !filled(&request.wa_id) {
+                invalid.add(field, required_without_conversation(field));
             }
         }
     }
@@ -169,7 +171,7 @@ impl Engine {
             data: Some(data.to_string()),
         });
         let stored = messages::find_message(&mut tx, organisation, id).await?;
-        events::append(&mut tx, organisation, now, recorded).await?;
+        tx.record(organisation, now, recorded);
         tx.commit().await?;
         self.outbound_ready.notify_one();
         stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
@@ -225,7 +227,9 @@ impl Engine {
             let recipient = Recipient::Group { external_id: channel.external_id.clone(), topic: None };
             return Ok(Target { channel, contact: None, conversation, recipient });
         }
-        let identity = identity(channel.platform, request.wa_id.as_deref().unwrap_or_default())?;
+        let wa_id = request.wa_id.as_deref().filter(|wa_id| !wa_id.trim().is_empty());
+        let wa_id = wa_id.ok_or_else(|| Invalid::one("wa_id", required_without_conversation("wa_id")))?;
+        let identity = identity(channel.platform, wa_id)?;
         let contact = self.contact(tx, organisation, &identity, now, recorded).await?;
         let key = ConversationKey {
             organisation_id: organisation,
@@ -351,7 +355,7 @@ async fn conversation(
         // Another node may be quicker: then its conversation is found in the next round.
         if apply::insert_conversations(tx, Vec::from([new])).await? == 1 {
             let counter = Counter::Conversations(channel, ConversationStatus::Open);
-            counters::add(tx, organisation, counter, 1).await?;
+            tx.count(organisation, counter, 1);
             recorded.push(NewEvent { kind: "conversation.created", subject_id: Some(id.uuid()), data: None });
             return Ok(id);
         }

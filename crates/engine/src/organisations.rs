@@ -3,7 +3,7 @@
 mod validate;
 
 use kabar_domain::{Ability, AccountId, OrganisationId, Role};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::organisations::{self, Listing};
 use kabar_store::users;
 use serde_json::{Value, json};
@@ -118,8 +118,7 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         organisations::insert(&mut tx, &organisation).await.map_err(taken)?;
         users::set_membership(&mut tx, organisation.id, principal.user_id, Role::Owner, now).await?;
-        events::append(&mut tx, organisation.id, now, vec![event("organisation.created", &organisation)])
-            .await?;
+        tx.record(organisation.id, now, vec![event("organisation.created", &organisation)]);
         tx.commit().await?;
         Ok(organisation)
     }
@@ -170,7 +169,7 @@ impl Engine {
             }
             organisation.default_account_id = account;
         }
-        events::append(&mut tx, id, now, vec![event("organisation.updated", &organisation)]).await?;
+        tx.record(id, now, vec![event("organisation.updated", &organisation)]);
         tx.commit().await?;
         Ok(organisation)
     }

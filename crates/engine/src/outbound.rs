@@ -9,7 +9,7 @@ use std::time::Duration;
 use kabar_domain::message::{Media, MessageKind, MessageStatus, Platform, ProviderError};
 use kabar_domain::outbound::{Accepted, OutboundMessage, Recipient, SendFailure, Verdict};
 use kabar_domain::{OrganisationId, Timestamp};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::messages::provider_key;
 use kabar_store::outbound::{self, Attempt, Ended, Leased};
 use kabar_store::{Error as StoreError, Tx, statuses};
@@ -170,8 +170,7 @@ impl Engine {
                     subject_id: Some(message.message_id.uuid()),
                     data: Some(data.to_string()),
                 };
-                events::append(&mut tx, message.organisation_id, self.clock.now(), Vec::from([event]))
-                    .await?;
+                tx.record(message.organisation_id, self.clock.now(), Vec::from([event]));
             }
             if !expired.is_empty() {
                 tracing::warn!(messages = expired.len(), "messages are uncertain: their sender stopped");
@@ -231,6 +230,8 @@ impl Engine {
     async fn write_outcomes(&self, owner: Uuid, mut outcomes: mpsc::Receiver<Outcome>) {
         let mut batch = Vec::new();
         while outcomes.recv_many(&mut batch, 128).await > 0 {
+            // Messages are locked in one order everywhere.
+            batch.sort_unstable_by_key(|outcome: &Outcome| outcome.lease.message_id);
             while let Err(error) = self.write_batch(owner, &batch).await {
                 tracing::error!(%error, outcomes = batch.len(), "outcomes cannot be written now; trying again");
                 tokio::time::sleep(POLL).await;
@@ -327,26 +328,25 @@ impl Engine {
             statuses::advance(tx, Vec::from([standing.advance])).await?;
         }
         if let Some(status) = event {
-            self.record_status(tx, organisation, lease, status, now).await?;
+            Self::record_status(tx, organisation, lease, status, now);
         }
         Ok(())
     }
 
-    async fn record_status(
-        &self,
+    fn record_status(
         tx: &mut Tx,
         organisation: OrganisationId,
         lease: &Leased,
         status: MessageStatus,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) {
         let data = json!({ "status": status, "conversation_id": lease.conversation_id });
         let event = NewEvent {
             kind: "message.status",
             subject_id: Some(lease.message_id.uuid()),
             data: Some(data.to_string()),
         };
-        events::append(tx, organisation, now, Vec::from([event])).await
+        tx.record(organisation, now, [event]);
     }
 
     async fn pause(
@@ -367,7 +367,7 @@ impl Engine {
                 subject_id: Some(lease.account_id.uuid()),
                 data: Some(data.to_string()),
             };
-            events::append(tx, lease.organisation_id, now, Vec::from([event])).await?;
+            tx.record(lease.organisation_id, now, Vec::from([event]));
         }
         Ok(())
     }

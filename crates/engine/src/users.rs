@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kabar_domain::{Ability, OrganisationId, Role, UserId};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::tokens::NewToken;
 use kabar_store::{organisations, tokens, users};
 use serde_json::json;
@@ -119,7 +119,7 @@ impl Engine {
         };
         users::insert(&mut tx, &user).await.map_err(taken)?;
         users::set_membership(&mut tx, organisation.id, user.id, new.role, now).await?;
-        events::append(&mut tx, organisation.id, now, vec![member_added(user.id, new.role)]).await?;
+        tx.record(organisation.id, now, vec![member_added(user.id, new.role)]);
         tx.commit().await?;
         Ok(user)
     }
@@ -134,7 +134,7 @@ impl Engine {
             .ok_or_else(|| no_organisation(organisation))?;
         let now = self.clock.now();
         users::set_membership(&mut tx, organisation.id, user.id, role, now).await?;
-        events::append(&mut tx, organisation.id, now, vec![member_added(user.id, role)]).await?;
+        tx.record(organisation.id, now, vec![member_added(user.id, role)]);
         Ok(tx.commit().await?)
     }
 
@@ -288,7 +288,7 @@ impl Engine {
         };
         users::insert(&mut tx, &user).await?;
         users::set_membership(&mut tx, id, user.id, Role::Owner, now).await?;
-        events::append(&mut tx, id, now, vec![member_added(user.id, Role::Owner)]).await?;
+        tx.record(id, now, vec![member_added(user.id, Role::Owner)]);
         Ok(tx.commit().await?)
     }
 }

@@ -238,7 +238,8 @@ pub async fn insert(tx: &mut Tx, contact: &Contact) -> Result<()> {
         ],
     )
     .await?;
-    counters::add(tx, contact.organisation_id, Counter::Contacts, 1).await
+    tx.count(contact.organisation_id, Counter::Contacts, 1);
+    Ok(())
 }
 
 /// Writes what people may change.

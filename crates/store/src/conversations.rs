@@ -199,8 +199,8 @@ pub async fn update(
     )
     .await?;
     if let Some(after) = change.status.filter(|after| *after != before) {
-        counters::add(tx, organisation, Counter::Conversations(channel, before), -1).await?;
-        counters::add(tx, organisation, Counter::Conversations(channel, after), 1).await?;
+        tx.count(organisation, Counter::Conversations(channel, before), -1);
+        tx.count(organisation, Counter::Conversations(channel, after), 1);
     }
     Ok(true)
 }

@@ -26,7 +26,7 @@ impl Counter {
     }
 }
 
-pub async fn add(tx: &mut Tx, organisation: OrganisationId, counter: Counter, by: i64) -> Result<()> {
+pub(crate) async fn add(tx: &mut Tx, organisation: OrganisationId, counter: Counter, by: i64) -> Result<()> {
     if by == 0 {
         return Ok(());
     }

@@ -16,13 +16,11 @@ pub struct NewEvent {
     pub data: Option<String>,
 }
 
-/// Appends events in the transaction that causes them. Call it late: the organisation's counter stays locked
-/// until the transaction ends.
-pub async fn append(
+/// Appends events. The organisation's counter stays locked until the transaction ends: [`Tx::commit`] calls it last.
+pub(crate) async fn append(
     tx: &mut Tx,
     organisation: OrganisationId,
-    now: Timestamp,
-    events: Vec<NewEvent>,
+    events: Vec<(Timestamp, NewEvent)>,
 ) -> Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -45,14 +43,14 @@ pub async fn append(
         ("data", of::<String>()),
         ("created_at", of::<i64>()),
     ]);
-    for (seq, event) in (last - count + 1..).zip(events) {
+    for (seq, (at, event)) in (last - count + 1..).zip(events) {
         rows.push([
             organisation.value(),
             seq.value(),
             event.kind.value(),
             event.subject_id.value(),
             event.data.value(),
-            now.value(),
+            at.value(),
         ]);
     }
     tx.bulk_insert("events", rows, "").await?;

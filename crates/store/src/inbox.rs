@@ -191,7 +191,7 @@ pub async fn insert(tx: &mut Tx, item: &Item) -> Result<bool> {
         )
         .await?;
     if added == 1 {
-        counters::add(tx, item.organisation_id, Counter::Inbox(item.status), 1).await?;
+        tx.count(item.organisation_id, Counter::Inbox(item.status), 1);
     }
     Ok(added == 1)
 }

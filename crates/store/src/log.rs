@@ -15,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::{Error, Result};
-use crate::store::{Backend, Db, Store, Tx};
+use crate::store::{Backend, Db, Inner, Store, Tx};
 use crate::{postgres, sqlite};
 
 /// Appends in one commit at most.
@@ -375,13 +375,13 @@ impl LogReader {
     /// Takes up to `limit` entries that nobody else is applying. The claim ends with `tx`.
     pub async fn claim(&self, tx: &mut Tx, limit: usize) -> Result<Option<Claim>> {
         let limit = limit as i64;
-        let (stream, position, rows) = match (&self.file, tx) {
-            (Some(file), tx) => {
+        let (stream, position, rows) = match (&self.file, &mut tx.inner) {
+            (Some(file), _) => {
                 let position = position(tx, 0).await?;
                 let sql = format!("SELECT {COLUMNS} FROM inbound_log WHERE seq > $1 ORDER BY seq LIMIT $2");
                 (0, position, sqlite::blocking(|| sqlite::fetch(&hold(file), &sql, &args![position, limit]))?)
             }
-            (None, Tx::Postgres(tx)) => {
+            (None, Inner::Postgres(tx)) => {
                 let mut found = postgres::fetch(
                     tx,
                     "SELECT p.stream, p.position FROM inbound_positions p
@@ -397,7 +397,9 @@ impl LogReader {
                 );
                 (stream, position, postgres::fetch(tx, &sql, &args![stream, position, limit]).await?)
             }
-            (None, Tx::Sqlite(_)) => return Err(Error::Database("the log and the database differ".into())),
+            (None, Inner::Sqlite(_)) => {
+                return Err(Error::Database("the log and the database differ".into()));
+            }
         };
         if rows.is_empty() {
             return Ok(None);

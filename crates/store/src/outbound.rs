@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
-use crate::store::{Db, Tx};
+use crate::store::{Db, Inner, Tx};
 use crate::value::{Bind, Row};
 
 /// A message to queue.
@@ -132,9 +132,9 @@ pub async fn lease(
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<Leased>> {
-    let lock = match tx {
-        Tx::Sqlite(_) => "",
-        Tx::Postgres(_) => "FOR UPDATE OF q SKIP LOCKED",
+    let lock = match tx.inner {
+        Inner::Sqlite(_) => "",
+        Inner::Postgres(_) => "FOR UPDATE OF q SKIP LOCKED",
     };
     let sql = format!(
         "SELECT q.organisation_id, q.message_id, q.conversation_id, q.account_id, q.attempt, a.platform, a.external_id,
@@ -173,7 +173,10 @@ pub async fn lease(
         ("started_at", of::<i64>()),
     ]);
     let mut sending = Rows::new(&[("org", of::<OrganisationId>()), ("message", of::<MessageId>())]);
-    for lease in &found {
+    // Messages are locked in one order everywhere.
+    let mut in_order: Vec<&Leased> = found.iter().collect();
+    in_order.sort_unstable_by_key(|lease| lease.message_id);
+    for lease in in_order {
         let (organisation, message, attempt) = (lease.organisation_id, lease.message_id, lease.attempt);
         rows.push([organisation.value(), message.value(), attempt.value(), owner.value(), until.value()]);
         attempts.push([

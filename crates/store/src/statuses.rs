@@ -36,21 +36,21 @@ pub async fn find(tx: &mut Tx, keys: Vec<(OrganisationId, Uuid)>) -> Result<Vec<
     tx.bulk_fetch(&sql, rows).await?.iter_mut().map(|row| Ok((row.get(0)?, reported(row, 1)?))).collect()
 }
 
-/// A message that has no provider id yet, by the id we asked the provider to echo.
-pub async fn find_unanswered(
+/// A message by the id we asked the provider to echo, and whether it has the provider's id already. It waits for a
+/// sender that is just writing it down: what it then finds is current.
+pub async fn find_echoed(
     tx: &mut Tx,
     organisation: OrganisationId,
     account: AccountId,
     id: MessageId,
-) -> Result<Option<Reported>> {
+) -> Result<Option<(Reported, Option<Uuid>)>> {
     let lock = tx.for_update();
     let sql = format!(
-        "SELECT m.id, m.conversation_id, m.status FROM messages m
-         WHERE m.organisation_id = $1 AND m.id = $2 AND m.account_id = $3 AND m.direction = 2
-           AND m.provider_key IS NULL {lock}"
+        "SELECT m.id, m.conversation_id, m.status, m.provider_key FROM messages m
+         WHERE m.organisation_id = $1 AND m.id = $2 AND m.account_id = $3 AND m.direction = 2 {lock}"
     );
     let mut row = tx.fetch_optional(&sql, args![organisation, id, account]).await?;
-    row.as_mut().map(|row| reported(row, 0)).transpose()
+    row.as_mut().map(|row| Ok((reported(row, 0)?, row.get(3)?))).transpose()
 }
 
 /// Gives a message the provider's id for it.
@@ -178,6 +178,19 @@ pub async fn take_early(tx: &mut Tx, organisation: OrganisationId, key: Uuid) ->
         .collect::<Result<Vec<_>>>()?;
     early.sort_by_key(|report| report.status.code());
     Ok(early)
+}
+
+/// Reports whose message is there by now: it was stored while they were. Organisation and provider key.
+pub async fn overtaken(db: &mut impl Db, limit: i64) -> Result<Vec<(OrganisationId, Uuid)>> {
+    db.fetch(
+        "SELECT DISTINCT e.organisation_id, e.provider_key FROM early_statuses e
+         JOIN messages m ON m.organisation_id = e.organisation_id AND m.provider_key = e.provider_key LIMIT $1",
+        args![limit],
+    )
+    .await?
+    .iter_mut()
+    .map(|row| Ok((row.get(0)?, row.get(1)?)))
+    .collect()
 }
 
 /// Forgets reports whose message never came (sent by another application over the same number).

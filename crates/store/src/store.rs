@@ -1,15 +1,19 @@
 //! The two databases behind one face.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kabar_domain::{OrganisationId, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
 
 use crate::bulk::Rows;
+use crate::counters::{self, Counter};
 use crate::error::{Error, Result};
+use crate::events::{self, NewEvent};
 use crate::sqlite::{self, Sqlite, SqliteReader, SqliteTx};
 use crate::value::{Row, Type, Value};
 use crate::{migrate, postgres};
@@ -88,10 +92,11 @@ impl Store {
 
     /// A transaction that may write.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match &*self.0 {
-            Backend::Sqlite(sqlite) => Tx::Sqlite(SqliteTx::begin(&sqlite.writer).await?),
-            Backend::Postgres(pool) => Tx::Postgres(postgres::unless_away(pool, pool.begin()).await?),
-        })
+        let inner = match &*self.0 {
+            Backend::Sqlite(sqlite) => Inner::Sqlite(SqliteTx::begin(&sqlite.writer).await?),
+            Backend::Postgres(pool) => Inner::Postgres(postgres::unless_away(pool, pool.begin()).await?),
+        };
+        Ok(Tx { inner, counts: BTreeMap::new(), events: BTreeMap::new() })
     }
 
     /// Closes every connection; what is under way ends first.
@@ -145,17 +150,27 @@ impl Db for Reader {
 }
 
 /// A write transaction; rolled back when dropped before [`Tx::commit`].
+///
+/// What it counts and records is written at its end, in one order for all: the rows of totals and of event numbers
+/// are those that every transaction of an organisation meets at.
 #[derive(Debug)]
-pub enum Tx {
+pub struct Tx {
+    pub(crate) inner: Inner,
+    counts: BTreeMap<(OrganisationId, Counter), i64>,
+    events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Inner {
     Sqlite(SqliteTx),
     Postgres(Transaction<'static, Postgres>),
 }
 
 impl Db for Tx {
     async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Row>> {
-        match self {
-            Self::Sqlite(tx) => tx.fetch(sql, &args),
-            Self::Postgres(tx) => postgres::fetch(tx, sql, &args).await,
+        match &mut self.inner {
+            Inner::Sqlite(tx) => tx.fetch(sql, &args),
+            Inner::Postgres(tx) => postgres::fetch(tx, sql, &args).await,
         }
     }
 }
@@ -163,16 +178,37 @@ impl Db for Tx {
 impl Tx {
     /// Rows changed.
     pub async fn execute(&mut self, sql: &str, args: Vec<Value>) -> Result<u64> {
-        match self {
-            Self::Sqlite(tx) => tx.execute(sql, &args),
-            Self::Postgres(tx) => postgres::execute(tx, sql, &args).await,
+        match &mut self.inner {
+            Inner::Sqlite(tx) => tx.execute(sql, &args),
+            Inner::Postgres(tx) => postgres::execute(tx, sql, &args).await,
         }
     }
 
-    pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => tx.commit(),
-            Self::Postgres(tx) => Ok(tx.commit().await?),
+    /// Adds to a total, in this transaction.
+    pub fn count(&mut self, organisation: OrganisationId, counter: Counter, by: i64) {
+        *self.counts.entry((organisation, counter)).or_default() += by;
+    }
+
+    /// Records events of an organisation, in this transaction.
+    pub fn record(
+        &mut self,
+        organisation: OrganisationId,
+        at: Timestamp,
+        events: impl IntoIterator<Item = NewEvent>,
+    ) {
+        self.events.entry(organisation).or_default().extend(events.into_iter().map(|event| (at, event)));
+    }
+
+    pub async fn commit(mut self) -> Result<()> {
+        for ((organisation, counter), by) in std::mem::take(&mut self.counts) {
+            counters::add(&mut self, organisation, counter, by).await?;
+        }
+        for (organisation, events) in std::mem::take(&mut self.events) {
+            events::append(&mut self, organisation, events).await?;
+        }
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit(),
+            Inner::Postgres(tx) => Ok(tx.commit().await?),
         }
     }
 
@@ -182,9 +218,9 @@ impl Tx {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        match self {
-            Self::Sqlite(tx) => tx.bulk_fetch(sql, &rows),
-            Self::Postgres(tx) => postgres::bulk_fetch(tx, rows.postgres(sql), rows).await,
+        match &mut self.inner {
+            Inner::Sqlite(tx) => tx.bulk_fetch(sql, &rows),
+            Inner::Postgres(tx) => postgres::bulk_fetch(tx, rows.postgres(sql), rows).await,
         }
     }
 
@@ -193,12 +229,12 @@ impl Tx {
         if rows.is_empty() {
             return Ok(0);
         }
-        match self {
-            Self::Sqlite(tx) => {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
                 let sql = rows.sqlite(sql);
                 Ok(tx.bulk_execute(&sql, &rows)?.into_iter().sum::<usize>() as u64)
             }
-            Self::Postgres(tx) => postgres::bulk_execute(tx, rows.postgres(sql), rows).await,
+            Inner::Postgres(tx) => postgres::bulk_execute(tx, rows.postgres(sql), rows).await,
         }
     }
 
@@ -207,12 +243,14 @@ impl Tx {
         if rows.is_empty() {
             return Ok(0);
         }
-        match self {
-            Self::Sqlite(tx) => {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
                 let sql = rows.sqlite_insert(table, suffix);
                 Ok(tx.bulk_execute(&sql, &rows)?.into_iter().sum::<usize>() as u64)
             }
-            Self::Postgres(tx) => postgres::bulk_execute(tx, rows.postgres_insert(table, suffix), rows).await,
+            Inner::Postgres(tx) => {
+                postgres::bulk_execute(tx, rows.postgres_insert(table, suffix), rows).await
+            }
         }
     }
 
@@ -222,12 +260,12 @@ impl Tx {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        match self {
-            Self::Sqlite(tx) => {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
                 let sql = rows.sqlite_insert(table, "ON CONFLICT DO NOTHING");
                 Ok(tx.bulk_execute(&sql, &rows)?.into_iter().map(|changed| changed == 1).collect())
             }
-            Self::Postgres(tx) => {
+            Inner::Postgres(tx) => {
                 let ids: Vec<Value> = rows.columns[id_column].values.clone();
                 debug_assert_eq!(rows.columns[id_column].kind, Type::Uuid);
                 let sql = rows.postgres_insert(table, "ON CONFLICT DO NOTHING RETURNING id");
@@ -240,27 +278,27 @@ impl Tx {
         }
     }
 
-    /// Locks the rows read under the alias `m`, where rows can be locked one by one; SQLite's one writer needs none.
+    /// Locks the messages read under the alias `m`, in one order for all, where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn for_update(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(_) => "FOR UPDATE OF m",
+        match &self.inner {
+            Inner::Sqlite(_) => "",
+            Inner::Postgres(_) => "ORDER BY m.id FOR UPDATE OF m",
         }
     }
 
     /// `FOR UPDATE` where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn lock_rows(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(_) => "FOR UPDATE",
+        match &self.inner {
+            Inner::Sqlite(_) => "",
+            Inner::Postgres(_) => "FOR UPDATE",
         }
     }
 
     /// `FOR UPDATE SKIP LOCKED` where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn skip_locked(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        match &self.inner {
+            Inner::Sqlite(_) => "",
+            Inner::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         }
     }
 }

@@ -6,7 +6,7 @@ use kabar_domain::channel::ChannelStatus;
 use kabar_domain::message::{Platform, ProviderError};
 use kabar_domain::outbound::{SendFailure, Verdict};
 use kabar_store::accounts::{self, Check};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use serde_json::json;
 
 use super::Account;
@@ -77,7 +77,7 @@ impl Engine {
                 subject_id: Some(account.id.uuid()),
                 data: Some(data.to_string()),
             };
-            events::append(&mut tx, account.organisation_id, now, vec![event]).await?;
+            tx.record(account.organisation_id, now, vec![event]);
         }
         tx.commit().await?;
         Ok(())

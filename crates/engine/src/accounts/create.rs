@@ -4,7 +4,7 @@ use kabar_domain::channel::{ChannelKind, ChannelStatus};
 use kabar_domain::message::Platform;
 use kabar_domain::{Ability, AccountId, ChannelId};
 use kabar_store::channels::{self, AccountFacts, Channel};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::{accounts, organisations};
 use serde_json::{Value as Json, json};
 
@@ -217,7 +217,7 @@ impl Engine {
             created("messaging_account.created", id.uuid(), json!({ "platform": new.platform })),
             created("channel.created", channel_id.uuid(), json!({ "messaging_account_id": id })),
         ];
-        events::append(&mut tx, organisation_id, now, events).await?;
+        tx.record(organisation_id, now, events);
         tx.commit().await?;
 
         // First the webhook's secret is known here, then the provider is told where to deliver.

@@ -3,7 +3,7 @@
 use kabar_domain::message::{Platform, ProviderError};
 use kabar_domain::{Ability, AccountId};
 use kabar_store::accounts::{self, Filter};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::organisations;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ impl Engine {
         events.extend(
             moved.failed.iter().map(|message| event("message.status", message.uuid(), Some(failed.clone()))),
         );
-        events::append(&mut tx, organisation, now, events).await?;
+        tx.record(organisation, now, events);
         tx.commit().await?;
 
         self.accounts_changed().await;

@@ -2,7 +2,7 @@
 
 use kabar_domain::message::Platform;
 use kabar_domain::{Ability, AccountId};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::{accounts, organisations};
 use serde_json::Value as Json;
 
@@ -121,7 +121,7 @@ impl Engine {
         if changed || becomes_default {
             let event =
                 NewEvent { kind: "messaging_account.updated", subject_id: Some(id.uuid()), data: None };
-            events::append(&mut tx, organisation, now, vec![event]).await?;
+            tx.record(organisation, now, vec![event]);
         }
         tx.commit().await?;
 

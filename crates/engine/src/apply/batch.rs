@@ -6,8 +6,8 @@ use std::sync::Arc;
 use kabar_domain::inbound::{Event, InboundMessage, StatusUpdate};
 use kabar_domain::{AccountId, ChannelId, OrganisationId, Timestamp};
 use kabar_store::apply::{self, AccountRef, NewHeld};
-use kabar_store::counters::{self, Counter};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::counters::Counter;
+use kabar_store::events::NewEvent;
 use kabar_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
@@ -134,10 +134,10 @@ impl<'a> Batch<'a> {
         apply::touch_accounts(tx, self.seen_accounts.into_iter().collect(), self.now).await?;
         apply::touch_channels(tx, self.seen_channels.into_iter().collect(), self.now).await?;
         for ((organisation, counter), by) in self.counters {
-            counters::add(tx, organisation, counter, by).await?;
+            tx.count(organisation, counter, by);
         }
         for (organisation, recorded) in self.events {
-            events::append(tx, organisation, self.now, recorded).await?;
+            tx.record(organisation, self.now, recorded);
         }
         Ok(places)
     }

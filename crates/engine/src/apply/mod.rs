@@ -162,6 +162,18 @@ impl Engine {
         }
     }
 
+    /// Applies delivery reports that crossed with their message.
+    pub(crate) async fn sweep_reports(&self) -> Result<()> {
+        if kabar_store::statuses::overtaken(&mut self.store.reader().await?, 1).await?.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.store.begin().await?;
+        let mut batch = Batch::new(self, false);
+        batch.sweep(&mut tx).await?;
+        batch.finish(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Applies items in `tx`. The items that were held back instead.
     async fn apply_items(
         &self,

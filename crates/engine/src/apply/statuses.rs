@@ -122,6 +122,21 @@ impl Batch<'_> {
         statuses::keep_early(tx, early, self.now).await
     }
 
+    /// Applies reports that were stored as early while their message was stored, or a moment before.
+    pub(super) async fn sweep(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let found = statuses::overtaken(tx, 1_000).await?;
+        let messages = statuses::find(tx, found.clone()).await?;
+        let organisations: BTreeMap<Uuid, OrganisationId> =
+            found.into_iter().map(|(organisation, key)| (key, organisation)).collect();
+        let sent = messages
+            .into_iter()
+            .filter_map(|(key, message)| {
+                organisations.get(&key).map(|organisation| Sent { organisation: *organisation, key, message })
+            })
+            .collect();
+        self.catch_up(tx, sent).await
+    }
+
     /// Applies the reports that came before messages we only now hear of.
     pub(super) async fn catch_up(&mut self, tx: &mut Tx, sent: Vec<Sent>) -> Result<(), StoreError> {
         let mut advances = Vec::new();
@@ -130,11 +145,17 @@ impl Batch<'_> {
             for early in statuses::take_early(tx, organisation, key).await? {
                 standing.report(early.status, early.occurred_at, early.error);
             }
-            if standing.moved().is_some() {
+            if let Some(status) = standing.moved() {
+                self.status_event(organisation, &message, status);
                 advances.push(standing.advance);
             }
         }
         statuses::advance(tx, advances).await
+    }
+
+    fn status_event(&mut self, organisation: OrganisationId, message: &Reported, status: MessageStatus) {
+        let data = format!(r#"{{"status":"{status}","conversation_id":"{}"}}"#, message.conversation_id);
+        self.event(organisation, "message.status", message.id.uuid(), Some(data));
     }
 
     /// A report may be the first we hear of the provider's id: after a crash or a lost answer the message has
@@ -151,10 +172,14 @@ impl Batch<'_> {
             else {
                 continue;
             };
-            if let Some(found) = statuses::find_unanswered(tx, organisation, account.id, id).await? {
-                statuses::name(tx, organisation, id, &update.provider_message_id, key).await?;
-                kabar_store::outbound::settle(tx, organisation, id, self.now).await?;
-                return Ok(Some(found));
+            match statuses::find_echoed(tx, organisation, account.id, id).await? {
+                Some((found, None)) => {
+                    statuses::name(tx, organisation, id, &update.provider_message_id, key).await?;
+                    kabar_store::outbound::settle(tx, organisation, id, self.now).await?;
+                    return Ok(Some(found));
+                }
+                Some((found, Some(named))) if named == key => return Ok(Some(found)),
+                _ => {}
             }
         }
         Ok(None)

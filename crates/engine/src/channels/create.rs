@@ -3,7 +3,6 @@
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
 use kabar_domain::{Ability, ChannelId, SiteId};
 use kabar_store::channels::{self, AccountFacts, Channel};
-use kabar_store::events;
 
 use super::{conflict, event, find_account};
 use crate::accounts::Served;
@@ -114,7 +113,7 @@ impl Engine {
                 (channel.id, "channel.created")
             }
         };
-        events::append(&mut tx, organisation_id, now, vec![event(kind_of_event, id)]).await?;
+        tx.record(organisation_id, now, vec![event(kind_of_event, id)]);
         tx.commit().await?;
         self.channel_by_id(principal, id).await
     }

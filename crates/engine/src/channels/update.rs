@@ -3,7 +3,6 @@
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::{Ability, ChannelId, Timestamp};
 use kabar_store::channels::{self, Channel};
-use kabar_store::events;
 
 use super::create::site;
 use super::{conflict, event, find_account, not_found};
@@ -129,7 +128,7 @@ impl Engine {
         if channel != before {
             channel.updated_at = now;
             channels::update(&mut tx, &channel).await.map_err(conflict)?;
-            events::append(&mut tx, organisation, now, vec![event("channel.updated", id)]).await?;
+            tx.record(organisation, now, vec![event("channel.updated", id)]);
         }
         tx.commit().await?;
         self.channel_by_id(principal, id).await

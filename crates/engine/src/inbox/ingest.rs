@@ -5,7 +5,7 @@ use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::message::{Media, MessageKind, Platform};
 use kabar_domain::{Ability, ChannelId, ContactId, InboxItemId, OrganisationId, Timestamp};
 use kabar_store::contacts::{self, Contact};
-use kabar_store::events::{self, NewEvent};
+use kabar_store::events::NewEvent;
 use kabar_store::inbox::{self, Item};
 use kabar_store::{Tx, channels};
 use serde_json::{Map, Value as Json, json};
@@ -254,7 +254,7 @@ impl Engine {
             return Ok(Ingested { item: item.ok_or_else(not_found)?, created: false });
         }
         changes.push(NewEvent { kind: "inbox.created", subject_id: Some(id.uuid()), data: None });
-        events::append(&mut tx, organisation_id, now, changes).await?;
+        tx.record(organisation_id, now, changes);
         let item = inbox::find(&mut tx, organisation_id, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;
         Ok(Ingested { item, created: true })

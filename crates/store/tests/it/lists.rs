@@ -256,6 +256,8 @@ both! {
         assert_eq!(inbox::find(&mut tx, place.organisation, given.id).await.unwrap(), Some(given.clone()));
         let found = inbox::find_external(&mut tx, place.organisation, "crm-1").await.unwrap();
         assert_eq!(found, Some(given));
+        tx.commit().await.unwrap();
+        let mut tx = store.reader().await.unwrap();
         for (filter, expected) in [
             (all, 2),
             (inbox::Filter { status: Some(InboxStatus::New), ..all }, 2),

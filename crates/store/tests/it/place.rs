@@ -12,7 +12,7 @@ use kabar_store::apply::{
 };
 use kabar_store::channels::{self, AccountFacts, Channel};
 use kabar_store::contacts::{self, Contact};
-use kabar_store::counters::{self, Counter};
+use kabar_store::counters::Counter;
 use kabar_store::messages::provider_key;
 use kabar_store::{Store, organisations};
 use serde_json::json;
@@ -136,7 +136,7 @@ impl<'a> Place<'a> {
         let mut tx = self.store.begin().await.unwrap();
         apply::insert_conversations(&mut tx, vec![new]).await.unwrap();
         let counter = Counter::Conversations(self.channel, ConversationStatus::Open);
-        counters::add(&mut tx, self.organisation, counter, 1).await.unwrap();
+        tx.count(self.organisation, counter, 1);
         tx.commit().await.unwrap();
         id
     }
@@ -195,7 +195,7 @@ impl<'a> Place<'a> {
         apply::insert_messages(&mut tx, vec![message]).await.unwrap();
         apply::insert_inbox_items(&mut tx, vec![item]).await.unwrap();
         apply::bump_conversations(&mut tx, vec![bump], self.clock.now()).await.unwrap();
-        counters::add(&mut tx, self.organisation, Counter::Inbox(InboxStatus::New), 1).await.unwrap();
+        tx.count(self.organisation, Counter::Inbox(InboxStatus::New), 1);
         tx.commit().await.unwrap();
         id
     }
