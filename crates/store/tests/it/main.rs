@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod access;
+mod bulk;
 mod conversations;
 mod idempotency;
 mod lists;
+mod log;
 mod organisations;
 mod place;
+mod reopen;
 mod support;
