@@ -19,6 +19,8 @@ use crate::metrics::Metrics;
 
 /// Longest wait for a provider's answer.
 pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Log entries deleted at a time.
+const PRUNE: i64 = 1_000;
 /// How often what other nodes changed is looked at, and old rows are cleared.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
@@ -137,7 +139,9 @@ impl Engine {
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
-        log.prune(now.minus(days(self.config.inbound_retention_days)), 1_000).await?;
+        let before = now.minus(days(self.config.inbound_retention_days));
+        // In portions, so that nobody waits for it; as many as there are, so that the log does not grow.
+        while log.prune(before, PRUNE).await? == PRUNE as u64 {}
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;

@@ -5,7 +5,7 @@ use kabar_store::held::Held;
 use kabar_store::log::{LogReader, Logged};
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Engine {
     /// The newest entries of the inbound log.
@@ -25,5 +25,14 @@ impl Engine {
 
     pub async fn held_update(&self, id: HeldId) -> Result<Option<Held>> {
         Ok(kabar_store::held::by_id(&mut self.store.reader().await?, id).await?)
+    }
+
+    /// Settles a held update without applying it.
+    pub async fn dismiss_held(&self, id: HeldId) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        if !kabar_store::held::dismiss(&mut tx, id, self.clock.now()).await? {
+            return Err(Error::NotFound("HeldUpdate"));
+        }
+        Ok(tx.commit().await?)
     }
 }

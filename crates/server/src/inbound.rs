@@ -34,7 +34,18 @@ pub enum InboundCommand {
     /// Show a held update (by its id) or a webhook body (by its number, or STREAM:NUMBER).
     Show { what: String },
     /// Apply again. What is there already is not stored twice.
-    Replay(Replay),
+    Replay {
+        #[command(flatten)]
+        what: Replay,
+        /// With --from and --to: the log's stream (PostgreSQL has one per writer).
+        #[arg(long, requires = "from")]
+        stream: Option<i64>,
+    },
+    /// Put held updates aside for good: they are not applied, and the log may forget them.
+    Dismiss {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<HeldId>,
+    },
 }
 
 #[derive(Args)]
@@ -52,9 +63,6 @@ pub struct Replay {
     /// …to this one, inclusive.
     #[arg(long, value_name = "SEQ", requires = "from")]
     to: Option<i64>,
-    /// The log's stream (PostgreSQL has one per writer).
-    #[arg(long, default_value_t = 0)]
-    stream: i64,
 }
 
 impl InboundCommand {
@@ -128,7 +136,13 @@ impl InboundCommand {
                     Err(_) => println!("{}", String::from_utf8_lossy(&logged.entry.body)),
                 }
             }
-            Self::Replay(replay) => {
+            Self::Dismiss { ids } => {
+                for id in ids {
+                    engine.dismiss_held(id).await?;
+                    println!("{id} is dismissed.");
+                }
+            }
+            Self::Replay { what: replay, stream } => {
                 let bar = if std::io::stderr().is_terminal() {
                     ProgressBar::new_spinner()
                         .with_style(ProgressStyle::with_template("{spinner} {pos} bodies, {per_sec}")?)
@@ -138,7 +152,9 @@ impl InboundCommand {
                 let replayed = match (replay.held, replay.from, replay.to) {
                     (Some(id), ..) => engine.replay_held(id).await?,
                     (None, Some(from), Some(to)) => {
-                        engine.replay_range(replay.stream, from, to, |done| bar.set_position(done)).await?
+                        engine
+                            .replay_range(stream.unwrap_or(0), from, to, |done| bar.set_position(done))
+                            .await?
                     }
                     _ => engine.replay_all_held(|done| bar.set_position(done)).await?,
                 };

@@ -91,7 +91,8 @@ async fn stop_signal() {
 /// Logs to stderr. Levels come from `--log-level`.
 pub fn start_log(settings: &Settings) {
     let level = settings.log_level.clone().unwrap_or_else(|| "info".into());
-    let filter = EnvFilter::try_new(&level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // PostgreSQL's notices about what is there already are of no use to anybody.
+    let filter = EnvFilter::try_new(format!("sqlx=warn,{level}")).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if settings.log_format.as_deref() == Some("json") {
         builder.json().init();
@@ -174,20 +175,20 @@ fn master_key(resolved: &Resolved, needed: bool) -> Result<MasterKey, BoxError> 
 
 /// One server at a time works on SQLite files.
 pub fn lock(resolved: &Resolved) -> Result<Option<File>, BoxError> {
-    if !resolved.database_url.starts_with("sqlite:") {
-        return Ok(None);
+    let Some(path) = resolved.database_url.strip_prefix("sqlite:") else { return Ok(None) };
+    let database = Path::new(path.strip_prefix("//").unwrap_or(path));
+    if let Some(folder) = database.parent() {
+        make_folder(folder)?;
     }
-    make_folder(&resolved.data_dir)?;
-    let path = resolved.data_dir.join("kabar.lock");
+    let path = database.with_extension("lock");
     let file = OpenOptions::new()
         .create(true)
         .write(true)
         .truncate(false)
         .open(&path)
         .map_err(|error| format!("{} cannot be opened: {error}", path.display()))?;
-    file.try_lock().map_err(|_| {
-        format!("another kabar runs on the data directory {}; stop it first", resolved.data_dir.display())
-    })?;
+    file.try_lock()
+        .map_err(|_| format!("another kabar runs on the database {}; stop it first", database.display()))?;
     Ok(Some(file))
 }
 

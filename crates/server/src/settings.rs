@@ -286,7 +286,7 @@ fn without_password(text: String) -> String {
     match Url::parse(&text) {
         Ok(mut url) if url.password().is_some() => {
             // Only URLs that cannot have a password refuse this.
-            url.set_password(Some("…")).unwrap_or_default();
+            url.set_password(Some("****")).unwrap_or_default();
             url.to_string()
         }
         _ => text,

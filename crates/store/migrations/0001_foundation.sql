@@ -8,7 +8,6 @@ CREATE TABLE organisations (
     timezone TEXT NOT NULL,
     operating_hours TEXT,
     settings TEXT NOT NULL,
-    default_account_id UUID,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 ) @TABLE;
@@ -322,10 +321,11 @@ CREATE TABLE idempotency_keys (
 ) @TABLE;
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
--- How far each stream of the inbound log is applied.
+-- How far each stream of the inbound log is applied; `applied_until` is when its last applied entry came in.
 CREATE TABLE inbound_positions (
     stream BIGINT NOT NULL PRIMARY KEY,
-    position BIGINT NOT NULL
+    position BIGINT NOT NULL,
+    applied_until BIGINT
 ) @TABLE;
 
 -- Pieces of inbound bodies that are not applied: `quarantined` with an error, or `unclaimed` (no account yet).

@@ -6,7 +6,7 @@ use kabar_domain::{HeldId, OrganisationId, Timestamp};
 use crate::args;
 use crate::error::Result;
 use crate::select::{Select, Window};
-use crate::store::Db;
+use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,4 +140,15 @@ pub async fn by_id(db: &mut impl Db, id: HeldId) -> Result<Option<Held>> {
     let mut select = Select::new(COLUMNS, vec![None::<OrganisationId>.value()]);
     select.push("OR 1 = 1) AND id = ?", args![id]);
     select.fetch_optional(db).await?.map(held).transpose()
+}
+
+/// Settles one that is open, without applying it.
+pub async fn dismiss(tx: &mut Tx, id: HeldId, now: Timestamp) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "UPDATE held_updates SET resolved_at = $1 WHERE id = $2 AND resolved_at IS NULL",
+            args![now, id],
+        )
+        .await?;
+    Ok(changed == 1)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, Timestamp};
@@ -24,6 +24,8 @@ const BATCH: usize = 512;
 const QUEUE: usize = 8_192;
 /// Bytes of bodies that may wait.
 const QUEUE_BYTES: usize = 96 << 20;
+/// A stream left alone for longer is not gone on with: it may be pruned away.
+const STREAM_IDLE: Duration = Duration::from_hours(1);
 /// Bytes of a probe's row: too few to be stored apart or compressed, so that all of them need new pages.
 const PROBE: usize = 1_500;
 /// Writers on PostgreSQL: one collects while the other waits for its commit.
@@ -257,6 +259,7 @@ async fn write_postgres(
     signals: Signals,
 ) {
     let mut stream = None;
+    let mut written = None;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         {
@@ -268,7 +271,11 @@ async fn write_postgres(
                 return;
             }
         }
+        if written.is_some_and(|at: Instant| at.elapsed() > STREAM_IDLE) {
+            stream = None;
+        }
         let result = append_postgres(&store, &mut stream, &batch).await;
+        written = Some(Instant::now());
         if result.is_err() {
             // Whether the lost commit happened is not known: its numbers are not used again.
             stream = None;
@@ -446,52 +453,89 @@ impl LogReader {
 
     /// Entries not yet applied, and when the oldest of them was received.
     pub async fn backlog(&self) -> Result<(i64, Option<Timestamp>)> {
-        let mut waiting = 0;
-        let mut oldest: Option<Timestamp> = None;
-        let mut positions = self.store.reader().await?;
-        for stream in self.streams().await? {
-            let at = position(&mut positions, stream).await?;
-            let mut rows = self
-                .query(
-                    "SELECT COALESCE(MAX(seq), 0), (SELECT received_at FROM inbound_log
-                         WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT 1)
-                     FROM inbound_log WHERE stream = $1",
-                    args![stream, at],
+        let mut rows = if let Some(file) = &self.file {
+            let at = position(&mut self.store.reader().await?, 0).await?;
+            sqlite::blocking(|| {
+                sqlite::fetch(
+                    &hold(file),
+                    "SELECT MAX(seq) - $1, (SELECT received_at FROM inbound_log WHERE seq > $1 ORDER BY seq LIMIT 1)
+                     FROM inbound_log",
+                    &args![at],
                 )
-                .await?;
-            let Some(row) = rows.first_mut() else { continue };
-            waiting += (row.get::<i64>(0)? - at).max(0);
-            if let Some(first) = row.get::<Option<Timestamp>>(1)? {
-                oldest = Some(oldest.map_or(first, |oldest| oldest.min(first)));
-            }
-        }
-        Ok((waiting, oldest))
+            })?
+        } else {
+            self.query(
+                "SELECT CAST(SUM(newest - position) AS BIGINT), MIN(oldest) FROM (
+                     SELECT p.position,
+                         (SELECT MAX(l.seq) FROM inbound_log l WHERE l.stream = p.stream) AS newest,
+                         (SELECT l.received_at FROM inbound_log l WHERE l.stream = p.stream AND l.seq > p.position
+                          ORDER BY l.seq LIMIT 1) AS oldest
+                     FROM inbound_positions p) waiting WHERE oldest IS NOT NULL",
+                args![],
+            )
+            .await?
+        };
+        let Some(row) = rows.first_mut() else { return Ok((0, None)) };
+        let (waiting, oldest): (Option<i64>, Option<Timestamp>) = (row.get(0)?, row.get(1)?);
+        Ok((if oldest.is_some() { waiting.unwrap_or_default() } else { 0 }, oldest))
     }
 
-    /// Deletes applied entries received before `before` that no open held update points to; how many.
+    /// Deletes up to `limit` applied entries received before `before`, but none that an open held update points
+    /// to; how many. Streams that nobody writes to any more go with their last entry.
     pub async fn prune(&self, before: Timestamp, limit: i64) -> Result<u64> {
         let mut deleted = 0;
         for stream in self.streams().await? {
+            let mut from = 0;
+            while deleted < limit as u64 {
+                let mut tx = self.store.begin().await?;
+                let applied = position(&mut tx, stream).await?;
+                let seqs = self
+                    .query(
+                        "SELECT seq FROM inbound_log WHERE stream = $1 AND seq > $2 AND seq <= $3
+                             AND received_at < $4 ORDER BY seq LIMIT $5",
+                        args![stream, from, applied, before, limit - deleted as i64],
+                    )
+                    .await?;
+                let seqs: Vec<i64> = seqs.into_iter().map(|mut row| row.get(0)).collect::<Result<_>>()?;
+                let (Some(first), Some(last)) = (seqs.first().copied(), seqs.last().copied()) else { break };
+                let held = tx
+                    .fetch(
+                        "SELECT DISTINCT seq FROM held_updates
+                         WHERE stream = $1 AND seq >= $2 AND seq <= $3 AND resolved_at IS NULL ORDER BY seq",
+                        args![stream, first, last],
+                    )
+                    .await?;
+                // The stretches between those that are held.
+                let mut begin = first;
+                for end in held.into_iter().map(|mut row| row.get::<i64>(0)).chain([Ok(last + 1)]) {
+                    let end = end?;
+                    deleted += self.delete(&mut tx, stream, begin, end, before).await?;
+                    begin = end + 1;
+                }
+                tx.commit().await?;
+                from = last;
+            }
+        }
+        if self.file.is_none() {
             let mut tx = self.store.begin().await?;
-            let at = position(&mut tx, stream).await?;
-            let mut oldest = tx
-                .fetch(
-                    "SELECT MIN(seq) FROM held_updates WHERE stream = $1 AND resolved_at IS NULL",
-                    args![stream],
-                )
-                .await?;
-            let held: Option<i64> = oldest.first_mut().map_or(Ok(None), |row| row.get(0))?;
-            let end = held.map_or(at, |seq| at.min(seq - 1));
-            let sql = "DELETE FROM inbound_log WHERE stream = $1 AND seq IN (SELECT seq FROM inbound_log
-                       WHERE stream = $1 AND seq <= $2 AND received_at < $3 ORDER BY seq LIMIT $4)";
-            let args = args![stream, end, before, limit];
-            deleted += match &self.file {
-                Some(file) => sqlite::blocking(|| sqlite::execute(&hold(file), sql, &args))?,
-                None => tx.execute(sql, args).await?,
-            };
+            tx.execute(
+                "DELETE FROM inbound_positions WHERE applied_until < $1
+                     AND NOT EXISTS (SELECT 1 FROM inbound_log l WHERE l.stream = inbound_positions.stream)",
+                args![before],
+            )
+            .await?;
             tx.commit().await?;
         }
         Ok(deleted)
+    }
+
+    async fn delete(&self, tx: &mut Tx, stream: i64, from: i64, end: i64, before: Timestamp) -> Result<u64> {
+        let sql = "DELETE FROM inbound_log WHERE stream = $1 AND seq >= $2 AND seq < $3 AND received_at < $4";
+        let args = args![stream, from, end, before];
+        match &self.file {
+            Some(file) => sqlite::blocking(|| sqlite::execute(&hold(file), sql, &args)),
+            None => tx.execute(sql, args).await,
+        }
     }
 }
 
@@ -502,14 +546,15 @@ impl Claim {
         let Some(last) = self.entries.last() else { return Ok(()) };
         let changed = tx
             .execute(
-                "UPDATE inbound_positions SET position = $1 WHERE stream = $2 AND position = $3",
-                args![last.seq, self.stream, self.position],
+                "UPDATE inbound_positions SET position = $1, applied_until = $4 WHERE stream = $2 AND position = $3",
+                args![last.seq, self.stream, self.position, last.entry.received_at],
             )
             .await?;
         let changed = if changed == 0 && self.position == 0 && self.stream == 0 {
             tx.execute(
-                "INSERT INTO inbound_positions (stream, position) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                args![self.stream, last.seq],
+                "INSERT INTO inbound_positions (stream, position, applied_until) VALUES ($1, $2, $3)
+                 ON CONFLICT DO NOTHING",
+                args![self.stream, last.seq, last.entry.received_at],
             )
             .await?
         } else {
