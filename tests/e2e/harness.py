@@ -48,8 +48,6 @@ def eventually(check: Callable[[], T], timeout: float = 15.0, interval: float = 
 def program(name: str) -> str:
     """The path of a compiled program: KABAR_BIN, KABAR_SIMULATOR_BIN, or the debug build."""
     path = os.environ.get(name.upper().replace("-", "_") + "_BIN") or ROOT / "target" / "debug" / name
-    if name == "kabar" and "KABAR_BIN" in os.environ:
-        path = os.environ["KABAR_BIN"]
     if not os.access(path, os.X_OK):
         raise RuntimeError(f"{path} is not there; build it with: cargo build -p kabar -p kabar-simulator")
     return str(path)

@@ -160,7 +160,7 @@ def test_order_within_a_conversation(send, reaches, simulator):
 
 def test_many_conversations_at_once(send, reaches, simulator):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        messages = list(pool.map(lambda _: send(), range(60)))
+        messages = list(pool.map(lambda _: send(), range(200)))
     for message in messages:
         reaches(message, "read")
         assert len(accepted(simulator, message)) == 1

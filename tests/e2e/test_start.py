@@ -1,6 +1,8 @@
 """Starting, stopping, configuring, and the command line."""
 
+import json
 import re
+import signal
 import socket
 import stat
 import time
@@ -453,3 +455,47 @@ def test_sigterm_ends_it_in_good_order(fresh):
     assert fresh.stop() == 0
     assert time.monotonic() - start < 10
     assert "panicked" not in fresh.log()
+
+
+def test_ctrl_c_ends_it_in_good_order(make_kabar):
+    kabar = make_kabar().start()
+    kabar.process.signal(signal.SIGINT)
+    assert kabar.process.wait(10) == 0
+
+
+def test_logs_as_json(make_kabar):
+    kabar = make_kabar(environment={"KABAR_LOG_FORMAT": "json"}).start()
+    given = f"req-{serial()}"
+    kabar.http.get("/healthz", headers={"X-Request-Id": given})
+    kabar.http.get("/api/v1/channels", headers={"X-Request-Id": given})
+
+    def found():
+        lines = [json.loads(line) for line in kabar.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if given in json.dumps(line)]
+
+    line = eventually(found)[0]
+    assert line["level"] == "INFO" and line["timestamp"]
+    # Whatever is not a line of the log is for the person who started it.
+    others = [line for line in kabar.log().splitlines() if not line.startswith("{")]
+    assert len(others) < 5, others
+
+
+def test_metrics_cover_both_ways(server, organisation, account):
+    person = f"62822{serial() % 10**7:07d}"
+    sent = data(organisation.api.post("/messages", {"channel_id": account.channel_id, "wa_id": person, "body": "x"}))
+    eventually(lambda: [m for m in organisation.messages() if m["id"] == sent["id"] and m["status"] == "read"])
+    text = server.http.get("/metrics").text
+    for name in (
+        "kabar_inbound_acknowledged_total",
+        "kabar_inbound_applied_total",
+        "kabar_inbound_backlog",
+        "kabar_inbound_apply_seconds",
+        "kabar_http_requests_total",
+        "kabar_outbound_messages",
+    ):
+        assert f"# TYPE {name} " in text and f"# HELP {name} " in text, name
+    assert re.search(r"^# TYPE kabar_inbound_backlog\w*(age|oldest)\w* gauge", text, re.M)
+    assert re.search(r"^# TYPE kabar_provider\w+_seconds histogram", text, re.M)
+    assert re.search(r"^# TYPE kabar_provider\w*errors\w* counter", text, re.M)
+    for line in text.splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z_:][a-z0-9_:]*(\{[^{}]*\})? [-+0-9.eEinfNa]+", line), line
