@@ -206,7 +206,9 @@ pub async fn observe(
 async fn drain(context: &Context, label: &str, api: &mut Api) -> Outcome<bool> {
     let (mut lowest, mut moved, mut said) = (f64::INFINITY, Instant::now(), Instant::now());
     loop {
-        let backlog = Counts::of(&scrape(api).await?)?.backlog;
+        let counts = Counts::of(&scrape(api).await?)?;
+        // A batch leaves the backlog a moment before it is counted as applied.
+        let backlog = counts.backlog.max(counts.acknowledged - counts.applied);
         if backlog <= 0.0 {
             return Ok(true);
         }

@@ -31,5 +31,5 @@ mod rules;
 
 pub use auth::Principal;
 pub use config::Config;
-pub use engine::Engine;
+pub use engine::{Engine, Running};
 pub use error::{Error, Invalid, Result};

@@ -49,7 +49,7 @@ pub enum InboundCommand {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = true)]
+#[group(id = "replayed", required = true, multiple = true)]
 pub struct Replay {
     /// One held update.
     #[arg(long, value_name = "ID", conflicts_with_all = ["all_held", "from", "to"])]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kabar_engine::Config;
 use kabar_engine::crypto::MasterKey;
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 /// Declares every setting once: field, environment variable, help.
@@ -217,6 +218,12 @@ impl Settings {
         if let Some(key) = filled(self.master_key.clone()) {
             MasterKey::parse(&key).map_err(|error| format!("`master_key`: {error}"))?;
         }
+        let format = self.log_format.as_deref().unwrap_or("text");
+        if !["text", "json"].contains(&format) {
+            return Err(format!("`log_format` must be text or json; it is `{format}`"));
+        }
+        let level = self.log_level.as_deref().unwrap_or("info");
+        EnvFilter::try_new(level).map_err(|error| format!("`log_level` is `{level}`: {error}"))?;
         let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
         let engine = Config {
             data_dir: data_dir.clone(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kabar_domain::inbound::{Event, InboundMessage, StatusUpdate};
+use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, ChannelId, OrganisationId, Timestamp};
 use kabar_store::apply::{self, AccountRef, NewHeld};
 use kabar_store::counters::Counter;
@@ -86,6 +87,16 @@ impl<'a> Batch<'a> {
             };
             let accounts = match &resolved.accounts {
                 Ok(accounts) => accounts.clone(),
+                Err(Unresolved::Unclaimed)
+                    if resolved.item.source == Platform::Telegram && resolved.item.account_id.is_none() =>
+                {
+                    let reason =
+                        "it came to the common Telegram address under the server's secret, which does not \
+                                  say which of the bots it is for; let each bot use its own address"
+                            .into();
+                    self.held.push(resolved.hold(&self.engine.clock, false, reason));
+                    continue;
+                }
                 Err(Unresolved::Unclaimed) => {
                     let reason =
                         "no account with this id is registered; it is applied once there is one".into();
@@ -113,8 +124,10 @@ impl<'a> Batch<'a> {
                 }
                 (event, Some(_)) => {
                     // Those of state may have been overtaken since: a replay does not bring an old one back.
-                    let is_state =
-                        matches!(event, Event::Template(_) | Event::Account(_) | Event::Other { .. });
+                    let is_state = matches!(
+                        event,
+                        Event::Template(_) | Event::Account(_) | Event::Group { .. } | Event::Other { .. }
+                    );
                     if !(self.again && is_state) {
                         self.apply_other(tx, &accounts, event, received_at).await?;
                     }

@@ -35,6 +35,7 @@ impl Batch<'_> {
         tx: &mut Tx,
         incoming: Vec<Incoming>,
     ) -> Result<(), StoreError> {
+        let incoming = Self::unstored(tx, incoming).await?;
         if incoming.is_empty() {
             return Ok(());
         }
@@ -121,6 +122,17 @@ impl Batch<'_> {
         let inserted = apply::insert_messages(tx, rows).await?;
         self.catch_up(tx, sent).await?;
         self.follow(tx, facts, &inserted).await
+    }
+
+    /// Leaves out what is stored already. A webhook that comes again after days must not make anew whom it names:
+    /// the person may have another number by now, and the group another id.
+    async fn unstored(tx: &mut Tx, incoming: Vec<Incoming>) -> Result<Vec<Incoming>, StoreError> {
+        let key = |arrival: &Incoming| {
+            let account = &arrival.account;
+            (account.organisation_id, provider_key(account.id, &arrival.message.provider_message_id))
+        };
+        let stored = apply::stored(tx, incoming.iter().map(key).collect()).await?;
+        Ok(incoming.into_iter().filter(|arrival| !stored.contains(&key(arrival).1)).collect())
     }
 
     /// The channel of every message; groups seen for the first time get one.

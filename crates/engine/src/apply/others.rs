@@ -6,7 +6,7 @@ use kabar_domain::channel::ChannelStatus;
 use kabar_domain::inbound::{AccountChange, Edit, Event, GroupChange, InboundMessage, Origin};
 use kabar_domain::{ChannelId, TemplateId, Timestamp};
 use kabar_store::apply::{self, AccountRef};
-use kabar_store::changes::{self, EditedMessage};
+use kabar_store::changes::{self, Edited, EditedMessage};
 use kabar_store::messages::provider_key;
 use kabar_store::{Error as StoreError, Tx};
 use serde_json::{Value, json};
@@ -117,10 +117,14 @@ impl Batch<'_> {
             payload: text_of(&edit.payload),
             at: edit.occurred_at,
         };
-        if let Some((message, conversation)) = changes::edit_message(tx, organisation, edited).await? {
-            let data = json!({ "conversation_id": conversation.to_string() });
-            self.event(organisation, "message.edited", message.uuid(), Some(data.to_string()));
-            return Ok(());
+        match changes::edit_message(tx, organisation, edited).await? {
+            Edited::Changed(message, conversation) => {
+                let data = json!({ "conversation_id": conversation.to_string() });
+                self.event(organisation, "message.edited", message.uuid(), Some(data.to_string()));
+                return Ok(());
+            }
+            Edited::Overtaken => return Ok(()),
+            Edited::Unknown => {}
         }
         // We never had the message it changes: its new content is what there is to show.
         let mut payload = edit.payload;

@@ -52,6 +52,7 @@ impl Engine {
 
     /// Applies the body that a held update belongs to.
     pub async fn replay_held(&self, id: HeldId) -> Result<Replayed> {
+        self.load_secrets().await?;
         let place = kabar_store::held::place(&mut self.store.reader().await?, id).await?;
         let (stream, seq) = place.ok_or(Error::NotFound("HeldUpdate"))?;
         let log = LogReader::open(&self.store)?;
@@ -61,6 +62,7 @@ impl Engine {
 
     /// Applies every open held update; `progress` is called with the number of bodies done.
     pub async fn replay_all_held(&self, mut progress: impl FnMut(u64)) -> Result<Replayed> {
+        self.load_secrets().await?;
         let places = kabar_store::held::open_places(&mut self.store.reader().await?).await?;
         let log = LogReader::open(&self.store)?;
         let mut total = Replayed::default();
@@ -81,6 +83,7 @@ impl Engine {
         to: i64,
         mut progress: impl FnMut(u64),
     ) -> Result<Replayed> {
+        self.load_secrets().await?;
         let log = LogReader::open(&self.store)?;
         let mut total = Replayed::default();
         let mut next = from;
