@@ -1,6 +1,6 @@
 //! What the applier reads and writes, many rows at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kabar_domain::channel::{
     ChannelKind, ChannelStatus, ConversationStatus, InboxClass, InboxStatus, Priority,
@@ -504,6 +504,17 @@ pub struct NewMessage {
     pub created_at: Timestamp,
 }
 
+/// Which of these provider keys have their message.
+pub async fn stored(tx: &mut Tx, keys: Vec<(OrganisationId, Uuid)>) -> Result<HashSet<Uuid>> {
+    let mut rows = Rows::new(&[("org", of::<OrganisationId>()), ("provider_key", of::<Uuid>())]);
+    for (organisation, key) in keys {
+        rows.push([organisation.value(), key.value()]);
+    }
+    let sql = "SELECT m.provider_key FROM {rows} JOIN messages m
+               ON m.organisation_id = u.org AND m.provider_key = u.provider_key";
+    tx.bulk_fetch(sql, rows).await?.iter_mut().map(|row| row.get(0)).collect()
+}
+
 /// Stores messages that are not there yet; for each, whether it is new.
 pub async fn insert_messages(tx: &mut Tx, messages: Vec<NewMessage>) -> Result<Vec<bool>> {
     let mut rows = Rows::new(&[
@@ -526,9 +537,12 @@ pub async fn insert_messages(tx: &mut Tx, messages: Vec<NewMessage>) -> Result<V
         ("occurred_at", of::<i64>()),
         ("created_at", of::<i64>()),
         ("sent_at", of::<i64>()),
+        ("failed_at", of::<i64>()),
     ]);
     for message in messages {
+        // What was sent elsewhere comes with no other time.
         let sent_at = (message.direction == Direction::Outbound).then_some(message.occurred_at);
+        let failed_at = (message.status == MessageStatus::Failed).then_some(message.occurred_at);
         rows.push([
             message.organisation_id.value(),
             message.id.value(),
@@ -549,6 +563,7 @@ pub async fn insert_messages(tx: &mut Tx, messages: Vec<NewMessage>) -> Result<V
             message.occurred_at.value(),
             message.created_at.value(),
             sent_at.value(),
+            failed_at.value(),
         ]);
     }
     tx.bulk_insert_new("messages", rows, 1).await

@@ -11,7 +11,7 @@ use crate::args;
 use crate::error::Result;
 use crate::store::{Db, Tx};
 
-/// A message's new content, unless a later edit is already there. `None`: the message is not known.
+/// A message's new content.
 #[derive(Debug)]
 pub struct EditedMessage<'a> {
     pub provider_key: Uuid,
@@ -21,26 +21,40 @@ pub struct EditedMessage<'a> {
     pub at: Timestamp,
 }
 
+/// What an edit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    Changed(MessageId, ConversationId),
+    /// This edit, or a later one, is there already.
+    Overtaken,
+    /// The message is not here.
+    Unknown,
+}
+
 pub async fn edit_message(
     tx: &mut Tx,
     organisation: OrganisationId,
     edit: EditedMessage<'_>,
-) -> Result<Option<(MessageId, ConversationId)>> {
+) -> Result<Edited> {
+    let key = edit.provider_key;
     let row = tx
         .fetch_optional(
-            "UPDATE messages SET
-                 body = CASE WHEN edited_at >= $1 THEN body ELSE $2 END,
-                 media = CASE WHEN edited_at >= $1 THEN media ELSE COALESCE($3, media) END,
-                 payload = CASE WHEN edited_at >= $1 THEN payload ELSE COALESCE($4, payload) END,
-                 edited_at = CASE WHEN edited_at >= $1 THEN edited_at ELSE $1 END
-             WHERE organisation_id = $5 AND provider_key = $6 RETURNING id, conversation_id",
-            args![edit.at, edit.body, edit.media, edit.payload, organisation, edit.provider_key],
+            "UPDATE messages SET body = $2, media = COALESCE($3, media), payload = COALESCE($4, payload),
+                 edited_at = $1
+             WHERE organisation_id = $5 AND provider_key = $6 AND (edited_at IS NULL OR edited_at < $1)
+             RETURNING id, conversation_id",
+            args![edit.at, edit.body, edit.media, edit.payload, organisation, key],
         )
         .await?;
-    row.map(|mut row| Ok((row.get(0)?, row.get(1)?))).transpose()
+    if let Some(mut row) = row {
+        return Ok(Edited::Changed(row.get(0)?, row.get(1)?));
+    }
+    let sql = "SELECT 1 FROM messages WHERE organisation_id = $1 AND provider_key = $2";
+    let is_known = tx.fetch_optional(sql, args![organisation, key]).await?.is_some();
+    Ok(if is_known { Edited::Overtaken } else { Edited::Unknown })
 }
 
-/// Marks a message as deleted by its sender; what it said stays with us.
+/// Marks a message as deleted by its sender; what it said stays with us. `None`: it is not here, or is marked already.
 pub async fn revoke_message(
     tx: &mut Tx,
     organisation: OrganisationId,
@@ -49,8 +63,8 @@ pub async fn revoke_message(
 ) -> Result<Option<(MessageId, ConversationId)>> {
     let row = tx
         .fetch_optional(
-            "UPDATE messages SET revoked_at = COALESCE(revoked_at, $1)
-             WHERE organisation_id = $2 AND provider_key = $3 RETURNING id, conversation_id",
+            "UPDATE messages SET revoked_at = $1
+             WHERE organisation_id = $2 AND provider_key = $3 AND revoked_at IS NULL RETURNING id, conversation_id",
             args![at, organisation, provider_key],
         )
         .await?;
