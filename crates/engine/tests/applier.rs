@@ -437,6 +437,31 @@ both! {
         line.close().await;
     }
 
+    async fn a_status_only_moves_forward(store: Store) {
+        let line = Line::open(&store).await;
+        line.server.deliver(&change(NUMBER, json!({"message_echoes": [echo("wamid.1", ANI, "ya", 0)]}))).await;
+        line.statuses(&[report("wamid.1", "read", NOW + 3)]).await;
+        line.statuses(&[report("wamid.1", "delivered", NOW + 2), report("wamid.1", "sent", NOW + 1)]).await;
+        let mut failed = report("wamid.1", "failed", NOW + 4);
+        failed["errors"] = json!([{"code": 131_026, "title": "Message undeliverable"}]);
+        line.statuses(&[failed.clone()]).await;
+        let message = line.message().await;
+        assert_eq!((message.status, message.error, message.failed_at), (MessageStatus::Read, None, None));
+        assert_eq!(message.delivered_at.map(Timestamp::as_unix), Some(NOW + 2), "its time is kept all the same");
+
+        line.server.deliver(&change(NUMBER, json!({"message_echoes": [echo("wamid.2", BUDI, "ya", 0)]}))).await;
+        failed["id"] = json!("wamid.2");
+        line.statuses(&[failed]).await;
+        line.statuses(&[report("wamid.2", "delivered", NOW + 5)]).await;
+        let conversation = line.conversations().await.into_iter().find(|one| one.id != message.conversation_id);
+        let message = line.thread(conversation.unwrap().id).await.remove(0);
+        assert_eq!(message.status, MessageStatus::Failed);
+        let error = message.error.unwrap();
+        assert_eq!((error.code, error.title.as_str()), (131_026, "Message undeliverable"));
+        assert!(error.action.is_some(), "a person is told what to do");
+        line.close().await;
+    }
+
     async fn a_hidden_number_that_shows_is_the_same_person(store: Store) {
         let line = Line::open(&store).await;
         let from = |wamid: &str, phone: Option<&str>, after| {

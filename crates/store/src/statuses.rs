@@ -110,7 +110,8 @@ pub async fn advance(tx: &mut Tx, advances: Vec<Advance>) -> Result<()> {
         "UPDATE messages SET status = u.new_status,
              sent_at = COALESCE(sent_at, u.sent), delivered_at = COALESCE(delivered_at, u.delivered),
              read_at = COALESCE(read_at, u.seen), failed_at = COALESCE(failed_at, u.failed),
-             error = CASE WHEN u.new_status = 80 THEN u.problem WHEN u.new_status >= 40 THEN NULL ELSE error END
+             error = CASE WHEN u.new_status = 80 AND status = 80 THEN error WHEN u.new_status = 80 THEN u.problem
+                          WHEN u.new_status >= 40 THEN NULL ELSE error END
          FROM {rows} WHERE messages.organisation_id = u.org AND messages.id = u.message",
         rows,
     )
