@@ -1,0 +1,361 @@
+//! Messages out: over simulated providers, once, in order, and never twice. On both databases.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use harness::{ANI, NUMBER, Server, admin, change, column, count, engine, report, until};
+use kabar_domain::channel::ChannelStatus;
+use kabar_domain::message::MessageStatus;
+use kabar_domain::{ChannelId, Clock, MessageId};
+use kabar_engine::Principal;
+use kabar_engine::accounts::{Account, AccountChange, NewAccount};
+use kabar_engine::conversations::Message;
+use kabar_engine::messages::SendMessage;
+use kabar_simulator::{Bot, Config, Fault, FaultKind, Number, Sent, Simulator};
+use kabar_store::{Store, args};
+use serde_json::json;
+use support::{clock, organisation};
+
+mod harness;
+#[path = "../../store/tests/it/reopen.rs"]
+mod reopen;
+#[path = "../../store/tests/it/support.rs"]
+mod support;
+
+/// The test clock's time, in seconds.
+const NOW: i64 = 1_700_000_000;
+const BUDI: &str = "6289876543210";
+
+/// The providers, and an organisation with a number there.
+struct Desk {
+    simulator: Simulator,
+    providers: String,
+    store: Store,
+    clock: Clock,
+    admin: Principal,
+}
+
+fn fault(kind: FaultKind) -> Fault {
+    Fault {
+        provider: None,
+        method: None,
+        kind,
+        code: None,
+        http_status: None,
+        description: None,
+        retry_after: None,
+        migrate_to_chat_id: None,
+        times: 1,
+        delay_ms: None,
+        to: None,
+    }
+}
+
+impl Desk {
+    async fn open(store: &Store) -> Self {
+        let config = Config {
+            // Tests tell what became of a message themselves.
+            auto_statuses: false,
+            numbers: vec![Number {
+                phone_number_id: NUMBER.into(),
+                waba_id: "waba".into(),
+                display_phone_number: "+62 811-000".into(),
+                verified_name: "Acme".into(),
+                access_token: "EAAtoken".into(),
+            }],
+            bots: vec![Bot {
+                token: "123456:AAE".into(),
+                username: "acme_bot".into(),
+                first_name: "Acme".into(),
+            }],
+            ..Config::default()
+        };
+        let (simulator, address, _server) =
+            Simulator::start(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let clock = clock();
+        let admin = admin(&clock, organisation(store, &clock).await);
+        Self { simulator, providers: format!("http://{address}"), store: store.clone(), clock, admin }
+    }
+
+    /// With an engine at work, and its account.
+    async fn start(store: &Store) -> (Self, Server, Account) {
+        let desk = Self::open(store).await;
+        let server = Server::start(store, &desk.clock, &desk.providers).await;
+        let account = server.register(&desk.admin, NUMBER, None).await;
+        (desk, server, account)
+    }
+
+    async fn send(&self, server: &Server, channel: ChannelId, to: &str, body: &str) -> MessageId {
+        server.engine.send_message(&self.admin, text(channel, to, body)).await.unwrap().id
+    }
+
+    async fn message(&self, server: &Server, id: MessageId) -> Message {
+        server.engine.get_message(&self.admin, id).await.unwrap()
+    }
+
+    async fn reaches(&self, server: &Server, id: MessageId, status: MessageStatus) -> Message {
+        until(status.as_str(), async || self.message(server, id).await.status == status).await;
+        self.message(server, id).await
+    }
+
+    /// What arrived at this person's phone.
+    fn phone(&self, to: &str) -> Vec<String> {
+        self.simulator.sent().into_iter().filter(|sent| sent.to == to).map(|sent| sent.body).collect()
+    }
+
+    fn calls(&self) -> usize {
+        self.simulator.received().iter().filter(|received| received.method == "messages").count()
+    }
+
+    async fn attempts(&self, id: MessageId) -> Vec<String> {
+        let sql = "SELECT state FROM outbound_attempts WHERE message_id = $1 ORDER BY attempt";
+        column(&self.store, sql, args![id]).await
+    }
+
+    /// The statuses that were told of a message, in order.
+    async fn told(&self, id: MessageId) -> Vec<String> {
+        let sql = "SELECT data FROM events WHERE subject_id = $1 AND kind = 'message.status' ORDER BY seq";
+        let data: Vec<String> = column(&self.store, sql, args![id]).await;
+        let data = data.iter().map(|data| serde_json::from_str::<serde_json::Value>(data).unwrap());
+        data.map(|data| data["status"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn text(channel: ChannelId, to: &str, body: &str) -> SendMessage {
+    SendMessage {
+        channel_id: Some(channel.to_string()),
+        wa_id: Some(to.into()),
+        body: Some(body.into()),
+        ..SendMessage::default()
+    }
+}
+
+/// The provider's report of a message, with our id echoed.
+fn echoed(wamid: &str, status: &str, id: MessageId) -> serde_json::Value {
+    let mut report = report(wamid, status, NOW + 5);
+    report["biz_opaque_callback_data"] = json!(id.to_string());
+    change(NUMBER, json!({ "statuses": [report] }))
+}
+
+both! {
+    async fn a_message_that_has_to_wait_keeps_its_place(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(Fault { to: Some(ANI.into()), ..fault(FaultKind::Throttle) });
+        let mut to_ani = Vec::new();
+        for body in ["satu", "dua", "tiga"] {
+            to_ani.push(desk.send(&server, channel, ANI, body).await);
+        }
+        let to_budi = desk.send(&server, channel, BUDI, "halo").await;
+        desk.reaches(&server, to_budi, MessageStatus::Sent).await;
+        until("the first waits", async || desk.attempts(to_ani[0]).await == ["retry"]).await;
+        assert_eq!(desk.message(&server, to_ani[0]).await.status, MessageStatus::Queued);
+        assert_eq!(desk.phone(ANI), Vec::<String>::new(), "nothing overtakes it");
+        // One and a half times two seconds is the longest first wait.
+        desk.clock.advance(Duration::from_secs(3));
+        desk.reaches(&server, to_ani[2], MessageStatus::Sent).await;
+        assert_eq!(desk.phone(ANI), ["satu", "dua", "tiga"]);
+        assert_eq!(desk.attempts(to_ani[0]).await, ["retry", "accepted"]);
+        let first = desk.message(&server, to_ani[0]).await;
+        assert_eq!((first.status, first.error), (MessageStatus::Sent, None));
+        assert_eq!(desk.told(to_ani[0]).await, ["sent"]);
+        server.stop().await;
+    }
+
+    async fn a_refusal_is_told_with_the_providers_code_and_what_to_do(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(Fault { code: Some(131_026), ..fault(FaultKind::Error) });
+        let refused = desk.send(&server, channel, ANI, "satu").await;
+        let next = desk.send(&server, channel, ANI, "dua").await;
+        let refused = desk.reaches(&server, refused, MessageStatus::Failed).await;
+        let error = refused.error.unwrap();
+        assert_eq!((error.code, error.title.is_empty()), (131_026, false));
+        assert!(error.action.unwrap().ends_with('.'));
+        assert_eq!(refused.failed_at, Some(desk.clock.now()));
+        assert_eq!(desk.told(refused.id).await, ["failed"]);
+        desk.reaches(&server, next, MessageStatus::Sent).await;
+        assert_eq!(desk.phone(ANI), ["dua"], "the conversation goes on");
+        server.stop().await;
+    }
+
+    async fn a_refused_token_stops_the_account_until_it_has_a_new_one(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.set_token(NUMBER, "EAAnew");
+        let first = desk.send(&server, channel, ANI, "satu").await;
+        let stopped = async || {
+            let account = server.engine.get_messaging_account(&desk.admin, account.id).await.unwrap().row;
+            account.status == ChannelStatus::Disconnected && account.last_error.is_some()
+        };
+        until("the account is stopped", stopped).await;
+        let second = desk.send(&server, channel, ANI, "dua").await;
+        let third = desk.send(&server, channel, BUDI, "halo").await;
+        for id in [first, second, third] {
+            assert_eq!(desk.message(&server, id).await.status, MessageStatus::Queued);
+        }
+        assert_eq!(desk.calls(), 1, "the others are not even tried");
+        let change = AccountChange { access_token: Some("EAAnew".into()), ..AccountChange::default() };
+        let mended = server.engine.update_messaging_account(&desk.admin, account.id, change).await.unwrap().row;
+        assert_eq!((mended.status, mended.last_error), (ChannelStatus::Connected, None));
+        for id in [first, second, third] {
+            desk.reaches(&server, id, MessageStatus::Sent).await;
+        }
+        assert_eq!((desk.phone(ANI), desk.phone(BUDI).len()), (vec!["satu".into(), "dua".into()], 1));
+        assert_eq!(count(&store, "outbound_queue").await, 0);
+        server.stop().await;
+    }
+
+    async fn a_lost_answer_is_settled_by_the_report_and_nothing_is_sent_again(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(fault(FaultKind::DropAnswer));
+        let id = desk.send(&server, channel, ANI, "satu").await;
+        let lost = desk.reaches(&server, id, MessageStatus::Uncertain).await;
+        assert!(lost.error.unwrap().action.is_some(), "a person is told to look");
+        desk.clock.advance(Duration::from_hours(2));
+        // By the time another message is out, this one would be too.
+        let next = desk.send(&server, channel, ANI, "dua").await;
+        desk.reaches(&server, next, MessageStatus::Sent).await;
+        assert_eq!((desk.phone(ANI), desk.calls()), (vec!["satu".into(), "dua".into()], 2));
+
+        let wamid = desk.simulator.sent().remove(0).id;
+        server.deliver(&echoed(&wamid, "delivered", id)).await;
+        let settled = desk.message(&server, id).await;
+        assert_eq!((settled.status, settled.error), (MessageStatus::Delivered, None));
+        assert_eq!(settled.provider_message_id, Some(wamid.clone()));
+        assert_eq!(desk.attempts(id).await, ["accepted"]);
+        assert_eq!(desk.told(id).await, ["uncertain", "delivered"]);
+        // Later reports are found by the provider's id alone.
+        server.deliver(&change(NUMBER, json!({"statuses": [report(&wamid, "read", NOW + 9)]}))).await;
+        assert_eq!(desk.message(&server, id).await.status, MessageStatus::Read);
+        assert_eq!(desk.calls(), 2);
+        server.stop().await;
+    }
+
+    async fn a_report_does_not_settle_another_tenants_message(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let stranger = admin(&desk.clock, organisation(&store, &desk.clock).await);
+        server.register(&stranger, "300", None).await;
+        desk.simulator.push_fault(fault(FaultKind::DropAnswer));
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        desk.reaches(&server, id, MessageStatus::Uncertain).await;
+        let mut body = echoed("wamid.other", "read", id);
+        body["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = json!("300");
+        server.deliver(&body).await;
+        let message = desk.message(&server, id).await;
+        assert_eq!((message.status, message.provider_message_id), (MessageStatus::Uncertain, None));
+        server.stop().await;
+    }
+
+    async fn what_a_sender_left_behind_is_uncertain_and_not_sent_again(store: Store) {
+        let desk = Desk::open(&store).await;
+        desk.simulator.push_fault(fault(FaultKind::Timeout));
+        // A process of its own, as far as that goes: it ends in the middle of the call.
+        let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let options = reopen::options(&store).await;
+        let (clock, admin, providers) = (desk.clock.clone(), desk.admin.clone(), desk.providers.clone());
+        let begun = process.spawn(async move {
+            let store = Store::open(&options).await.unwrap();
+            let server = Server::start(&store, &clock, &providers).await;
+            let channel = server.register(&admin, NUMBER, None).await.channel_id.unwrap();
+            let first = server.engine.send_message(&admin, text(channel, ANI, "satu")).await.unwrap().id;
+            let second = server.engine.send_message(&admin, text(channel, ANI, "dua")).await.unwrap().id;
+            (first, second, server)
+        });
+        let (first, second, gone) = begun.await.unwrap();
+        until("the provider is called", async || desk.calls() == 1).await;
+        process.shutdown_background();
+        assert_eq!(desk.attempts(first).await, ["started"]);
+
+        let server = Server::start(&store, &desk.clock, &desk.providers).await;
+        // Where other nodes may be at work, a lease has to run out first.
+        desk.clock.advance(Duration::from_mins(2));
+        let left = desk.reaches(&server, first, MessageStatus::Uncertain).await;
+        assert!(left.error.unwrap().action.is_some(), "a person is told to look");
+        assert_eq!(desk.attempts(first).await, ["uncertain"]);
+        desk.reaches(&server, second, MessageStatus::Sent).await;
+        assert_eq!((desk.phone(ANI), desk.calls()), (vec!["dua".into()], 2));
+        server.deliver(&echoed("wamid.left", "read", first)).await;
+        assert_eq!(desk.message(&server, first).await.status, MessageStatus::Read);
+        assert_eq!(desk.told(first).await, ["uncertain", "read"]);
+        server.stop().await;
+        drop(gone);
+    }
+
+    async fn nodes_share_a_queue_and_each_message_is_sent_once(store: Store) {
+        let desk = Desk::open(&store).await;
+        let quiet = engine(&store, &desk.clock, &desk.providers);
+        let new = NewAccount {
+            platform: Some("whatsapp".into()),
+            display_name: Some("Sales line".into()),
+            phone_number_id: Some(NUMBER.into()),
+            access_token: Some("EAAtoken".into()),
+            ..NewAccount::default()
+        };
+        let account = quiet.create_messaging_account(&desk.admin, new).await.unwrap().row;
+        let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for n in 0..200 {
+            let (to, body) = (format!("6281{:06}", n % 40), format!("pesan {n:03}"));
+            quiet.send_message(&desk.admin, text(account.channel_id.unwrap(), &to, &body)).await.unwrap();
+            expected.entry(to).or_default().push(body);
+        }
+        let mut servers = vec![Server::start(&store, &desk.clock, &desk.providers).await];
+        if !store.is_sqlite() {
+            let other = Store::open(&reopen::options(&store).await).await.unwrap();
+            servers.push(Server::start(&other, &desk.clock, &desk.providers).await);
+        }
+        // Reports come while others are still being sent, to any node.
+        let mut reported = HashSet::new();
+        until("all are delivered", async || {
+            for Sent { seq, id, callback_data, .. } in desk.simulator.sent() {
+                if reported.insert(seq) {
+                    let ours = callback_data.unwrap().parse().unwrap();
+                    servers[seq as usize % servers.len()].accept(&echoed(&id, "delivered", ours)).await;
+                }
+            }
+            reported.len() >= 200 && count(&store, "messages WHERE status = 50").await == 200
+        })
+        .await;
+        let sent = desk.simulator.sent();
+        assert_eq!((sent.len(), desk.calls()), (200, 200));
+        let distinct: HashSet<_> = sent.iter().map(|sent| sent.callback_data.clone()).collect();
+        assert_eq!(distinct.len(), 200);
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for sent in sent {
+            found.entry(sent.to).or_default().push(sent.body);
+        }
+        assert_eq!(found, expected, "each conversation in its order");
+        until("the queue is empty", async || count(&store, "outbound_queue").await == 0).await;
+        assert_eq!(count(&store, "outbound_attempts WHERE state = 'accepted'").await, 200);
+        assert_eq!(count(&store, "outbound_attempts").await, 200);
+        let first_to_last = "SELECT MAX(seq) - MIN(seq) + 1 - COUNT(*) FROM events";
+        assert_eq!(column::<i64>(&store, first_to_last, args![]).await, [0]);
+        for server in servers {
+            server.stop().await;
+        }
+    }
+
+    async fn a_bot_writes_over_telegram(store: Store) {
+        let (desk, server, _) = Desk::start(&store).await;
+        let bot = NewAccount {
+            platform: Some("telegram".into()),
+            display_name: Some("Bot".into()),
+            bot_token: Some("123456:AAE".into()),
+            ..NewAccount::default()
+        };
+        let bot = server.engine.create_messaging_account(&desk.admin, bot).await.unwrap().row;
+        assert_eq!(bot.status, ChannelStatus::Connected);
+        desk.simulator.push_fault(Fault { retry_after: Some(7), ..fault(FaultKind::Throttle) });
+        let id = desk.send(&server, bot.channel_id.unwrap(), "777", "halo").await;
+        until("it waits", async || desk.attempts(id).await == ["retry"]).await;
+        let due: i64 = column(&store, "SELECT due_at FROM outbound_queue", args![]).await[0];
+        assert!(due >= desk.clock.now().plus(Duration::from_secs(7)).as_micros(), "as long as it was asked to");
+        desk.clock.advance(Duration::from_secs(10));
+        let sent = desk.reaches(&server, id, MessageStatus::Sent).await;
+        assert_eq!(desk.phone("777"), ["halo"]);
+        assert!(sent.provider_message_id.unwrap().starts_with("777:"));
+        server.stop().await;
+    }
+}
