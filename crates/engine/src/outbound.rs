@@ -162,7 +162,7 @@ impl Engine {
                 return Ok(());
             }
             let mut tx = self.store.begin().await?;
-            let expired = outbound::expire(&mut tx, before, &error_text(&error)).await?;
+            let expired = outbound::expire(&mut tx, before, self.clock.now(), &error_text(&error)).await?;
             for message in &expired {
                 let data = json!({ "status": "uncertain", "conversation_id": message.conversation_id });
                 let event = NewEvent {
@@ -312,8 +312,11 @@ impl Engine {
                 match verdict {
                     Verdict::PauseAccount => self.pause(tx, lease, &failure.error, now).await?,
                     Verdict::Fail if ours => standing.report(MessageStatus::Failed, now, Some(text.clone())),
-                    Verdict::Uncertain if ours && found.status == MessageStatus::Sending => {
-                        outbound::mark_uncertain(tx, organisation, lease.message_id, &text).await?;
+                    Verdict::Uncertain
+                        if ours
+                            && outbound::mark_uncertain(tx, organisation, lease.message_id, &text)
+                                .await? =>
+                    {
                         event = Some(MessageStatus::Uncertain);
                     }
                     _ => {}

@@ -249,6 +249,28 @@ both! {
         server.stop().await;
     }
 
+    async fn a_report_that_is_quicker_than_the_answer_counts(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        desk.simulator.push_fault(Fault { delay_ms: Some(500), ..fault(FaultKind::DropAnswer) });
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        until("the provider has it", async || desk.calls() == 1).await;
+        server.deliver(&echoed("wamid.early", "delivered", id)).await;
+        assert_eq!(desk.message(&server, id).await.status, MessageStatus::Delivered);
+        until("nothing is under way", async || count(&store, "outbound_queue").await == 0).await;
+        assert_eq!(desk.attempts(id).await, ["accepted"]);
+        let message = desk.message(&server, id).await;
+        assert_eq!((message.status, message.error), (MessageStatus::Delivered, None));
+        // Stopping waits for the call: its lost answer changes nothing.
+        let options = reopen::options(&store).await;
+        server.stop().await;
+        let again = Store::open(&options).await.unwrap();
+        let told = "SELECT data FROM events WHERE kind = 'message.status' ORDER BY seq DESC LIMIT 1";
+        let told: String = column(&again, told, args![]).await.remove(0);
+        assert!(told.contains("delivered"), "{told}");
+        assert_eq!(column::<String>(&again, "SELECT state FROM outbound_attempts", args![]).await, ["accepted"]);
+        assert_eq!(desk.calls(), 1);
+    }
+
     async fn what_a_sender_left_behind_is_uncertain_and_not_sent_again(store: Store) {
         let desk = Desk::open(&store).await;
         desk.simulator.push_fault(fault(FaultKind::Timeout));
@@ -275,6 +297,8 @@ both! {
         let left = desk.reaches(&server, first, MessageStatus::Uncertain).await;
         assert!(left.error.unwrap().action.is_some(), "a person is told to look");
         assert_eq!(desk.attempts(first).await, ["uncertain"]);
+        let ended = "SELECT finished_at FROM outbound_attempts WHERE message_id = $1";
+        assert!(column::<i64>(&store, ended, args![first]).await[0] <= desk.clock.now().as_micros());
         desk.reaches(&server, second, MessageStatus::Sent).await;
         assert_eq!((desk.phone(ANI), desk.calls()), (vec!["dua".into()], 2));
         server.deliver(&echoed("wamid.left", "read", first)).await;
@@ -282,6 +306,21 @@ both! {
         assert_eq!(desk.told(first).await, ["uncertain", "read"]);
         server.stop().await;
         drop(gone);
+    }
+
+    async fn what_was_reported_meanwhile_is_not_uncertain(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        desk.simulator.push_fault(fault(FaultKind::Timeout));
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        until("the provider is called", async || desk.calls() == 1).await;
+        server.deliver(&echoed("wamid.early", "delivered", id)).await;
+        // Its lease runs out before its answer comes.
+        desk.clock.advance(Duration::from_mins(2));
+        until("the lease is ended", async || count(&store, "outbound_queue").await == 0).await;
+        let message = desk.message(&server, id).await;
+        assert_eq!((message.status, message.error), (MessageStatus::Delivered, None));
+        assert_eq!(desk.told(id).await, ["delivered"], "nobody is told otherwise");
+        assert_eq!(desk.attempts(id).await, ["accepted"]);
     }
 
     async fn nodes_share_a_queue_and_each_message_is_sent_once(store: Store) {

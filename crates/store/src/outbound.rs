@@ -245,7 +245,7 @@ pub async fn end(
 ) -> Result<bool> {
     tx.execute(
         "UPDATE outbound_attempts SET state = $1, error = $2, finished_at = $3
-         WHERE organisation_id = $4 AND message_id = $5 AND attempt = $6",
+         WHERE organisation_id = $4 AND message_id = $5 AND attempt = $6 AND state <> 'accepted'",
         args![ended.as_str(), error, now, attempt.organisation_id, attempt.message_id, attempt.number],
     )
     .await?;
@@ -288,13 +288,13 @@ pub struct Expired {
     pub conversation_id: ConversationId,
 }
 
-/// Ends every lease that ran out before `now` as uncertain.
-pub async fn expire(tx: &mut Tx, now: Timestamp, error: &str) -> Result<Vec<Expired>> {
-    let expired: Vec<(Expired, i64)> = tx
+/// Ends every lease that ran out before `before`. The messages that are uncertain now.
+pub async fn expire(tx: &mut Tx, before: Timestamp, now: Timestamp, error: &str) -> Result<Vec<Expired>> {
+    let leases: Vec<(Expired, i64)> = tx
         .fetch(
             "DELETE FROM outbound_queue WHERE lease_until < $1
              RETURNING organisation_id, message_id, conversation_id, attempt",
-            args![now],
+            args![before],
         )
         .await?
         .iter_mut()
@@ -307,32 +307,32 @@ pub async fn expire(tx: &mut Tx, now: Timestamp, error: &str) -> Result<Vec<Expi
             Ok((expired, row.get(3)?))
         })
         .collect::<Result<_>>()?;
-    for (expired, attempt) in &expired {
+    let mut uncertain = Vec::with_capacity(leases.len());
+    for (expired, attempt) in leases {
         tx.execute(
             "UPDATE outbound_attempts SET state = 'uncertain', error = $1, finished_at = $2
              WHERE organisation_id = $3 AND message_id = $4 AND attempt = $5 AND state = 'started'",
-            args![error, now, expired.organisation_id, expired.message_id, *attempt],
+            args![error, now, expired.organisation_id, expired.message_id, attempt],
         )
         .await?;
-        tx.execute(
-            "UPDATE messages SET status = 30, error = $1 WHERE organisation_id = $2 AND id = $3 AND status = 20",
-            args![error, expired.organisation_id, expired.message_id],
-        )
-        .await?;
+        if mark_uncertain(tx, expired.organisation_id, expired.message_id, error).await? {
+            uncertain.push(expired);
+        }
     }
-    Ok(expired.into_iter().map(|(expired, _)| expired).collect())
+    Ok(uncertain)
 }
 
-/// The provider reported on a message it had not answered for: it was sent, and is not sent again.
+/// The provider reported on a message it had not answered for: it was sent, and is not sent again, even where a
+/// sender still waits for the answer.
 pub async fn settle(tx: &mut Tx, organisation: OrganisationId, id: MessageId, now: Timestamp) -> Result<()> {
     tx.execute(
         "UPDATE outbound_attempts SET state = 'accepted', error = NULL, finished_at = COALESCE(finished_at, $1)
-         WHERE organisation_id = $2 AND message_id = $3 AND state = 'uncertain'",
+         WHERE organisation_id = $2 AND message_id = $3 AND state IN ('started', 'uncertain')",
         args![now, organisation, id],
     )
     .await?;
     tx.execute(
-        "DELETE FROM outbound_queue WHERE organisation_id = $1 AND message_id = $2 AND lease_until IS NULL",
+        "DELETE FROM outbound_queue WHERE organisation_id = $1 AND message_id = $2",
         args![organisation, id],
     )
     .await?;
@@ -404,17 +404,19 @@ pub async fn standing(
         .transpose()
 }
 
-/// Marks a message uncertain: its answer was lost.
+/// Marks a message uncertain: its answer was lost. `false`: more is known of it by now.
 pub async fn mark_uncertain(
     tx: &mut Tx,
     organisation: OrganisationId,
     id: MessageId,
     error: &str,
-) -> Result<()> {
-    tx.execute(
-        "UPDATE messages SET status = 30, error = $1 WHERE organisation_id = $2 AND id = $3 AND status = 20",
-        args![error, organisation, id],
-    )
-    .await?;
-    Ok(())
+) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "UPDATE messages SET status = 30, error = $1
+             WHERE organisation_id = $2 AND id = $3 AND status = 20",
+            args![error, organisation, id],
+        )
+        .await?;
+    Ok(changed == 1)
 }
