@@ -158,12 +158,14 @@ def test_order_within_a_conversation(send, reaches, simulator):
     assert [s["body"] for s in simulator.sent(to=who)] == [f"nomor {n}" for n in range(12)]
 
 
-def test_many_conversations_at_once(send, reaches, simulator):
+def test_many_conversations_at_once(server, send, reaches, simulator):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         messages = list(pool.map(lambda _: send(), range(200)))
     for message in messages:
         reaches(message, "read")
         assert len(accepted(simulator, message)) == 1
+    # Sending, answers and reports touch the same rows; they must do so in one order.
+    assert "deadlock" not in server.log()
 
 
 # The document's refusals.
