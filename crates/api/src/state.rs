@@ -51,7 +51,8 @@ impl Default for Limits {
         Self {
             body: 1024 * 1024,
             webhook_body: 3 * 1024 * 1024,
-            head_time: Duration::from_secs(10),
+            // Also how long a kept-alive connection may be idle: clients that pool theirs expect most of a minute.
+            head_time: Duration::from_secs(50),
             idle_time: Duration::from_mins(5),
             body_time: Duration::from_secs(30),
             handler_time: Duration::from_mins(1),
