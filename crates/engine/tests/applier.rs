@@ -1,6 +1,8 @@
 //! Webhooks in, through the log, to what a team sees. On both databases.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
+
 use harness::{
     ANI, NUMBER, SERVER_SECRET, Server, TELEGRAM_SECRET, admin, change, column, count, report, until,
 };
@@ -21,6 +23,8 @@ use serde_json::{Value as Json, json};
 use support::{clock, organisation};
 
 mod harness;
+#[path = "../../store/tests/it/reopen.rs"]
+mod reopen;
 #[path = "../../store/tests/it/support.rs"]
 mod support;
 
@@ -646,6 +650,72 @@ both! {
             ("waiting", MessageStatus::Uncertain),
         ];
         assert_eq!(statuses, expected.map(|(body, status)| (body.to_owned(), status)));
+        line.close().await;
+    }
+
+    async fn two_who_replay_the_same_at_once_apply_it_once(store: Store) {
+        let line = Line::open(&store).await;
+        let other = line.server.register(&line.admin, "200", Some("mistyped")).await;
+        // An event that has no name of its own by which a second one would be known.
+        let mut body = change("200", json!({"event": "something new"}));
+        body["entry"][0]["changes"][0]["field"] = json!("a_field_of_tomorrow");
+        line.server.deliver(&body).await;
+        let held = line.open_held().await.remove(0);
+        let change = AccountChange {
+            app_secret: Patch::Set(Some(SERVER_SECRET.into())),
+            ..AccountChange::default()
+        };
+        line.server.engine.update_messaging_account(&line.admin, other.id, change).await.unwrap();
+        let engine = &line.server.engine;
+        let replays = (0..8).map(|_| {
+            let (engine, admin, id) = (Arc::clone(engine), line.admin.clone(), held.id);
+            tokio::spawn(async move { engine.replay_held_update(&admin, id).await.unwrap().1.updates })
+        });
+        let mut applied = 0;
+        for replay in replays.collect::<Vec<_>>() {
+            applied += replay.await.unwrap();
+        }
+        assert_eq!((applied, line.events("provider.event").await), (1, 1));
+        line.close().await;
+    }
+
+    async fn nodes_apply_together_what_each_of_them_takes(store: Store) {
+        let line = Line::open(&store).await;
+        // The same file has one server at a time.
+        let other = if store.is_sqlite() {
+            None
+        } else {
+            let store = Store::open(&reopen::options(&store).await).await.unwrap();
+            Some(Server::start(&store, &line.clock, NOWHERE).await)
+        };
+        // New people, new groups and a few old acquaintances, each webhook delivered to both.
+        let bodies: Vec<_> = (0..240)
+            .map(|n| {
+                let mut message = text(&format!("wamid.{n}"), &format!("6281{:06}", n % 60), "halo", n - 300);
+                if n % 4 == 0 {
+                    message["group_id"] = json!(format!("group-{}", n % 12));
+                }
+                change(NUMBER, json!({ "messages": [message] }))
+            })
+            .collect();
+        let deliver = async |server: &Server, bodies: Vec<&Json>| {
+            futures::future::join_all(bodies.into_iter().map(|body| server.accept(body))).await;
+        };
+        let other_server = other.as_ref().unwrap_or(&line.server);
+        tokio::join!(
+            deliver(&line.server, bodies.iter().collect()),
+            deliver(other_server, bodies.iter().rev().collect()),
+        );
+        line.server.caught_up().await;
+        assert_eq!(line.open_held().await, []);
+        assert_eq!((count(&store, "messages").await, count(&store, "inbox_items").await), (240, 240));
+        assert_eq!((count(&store, "contacts").await, count(&store, "channels WHERE kind = 2").await), (60, 3));
+        assert_eq!(line.events("message.received").await, 240);
+        let unread = "SELECT CAST(SUM(unread_count) AS BIGINT) FROM conversations";
+        assert_eq!(column::<i64>(&store, unread, args![]).await, [240]);
+        if let Some(other) = other {
+            other.stop().await;
+        }
         line.close().await;
     }
 

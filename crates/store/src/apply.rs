@@ -714,16 +714,13 @@ pub async fn claimable(db: &mut impl Db, limit: i64) -> Result<Vec<(i64, i64)>> 
     .collect()
 }
 
-/// Open held updates of one body: their item numbers.
+/// Open held updates of one body: their item numbers. Whoever replays the same body meanwhile waits.
 pub async fn open_items(tx: &mut Tx, stream: i64, seq: i64) -> Result<Vec<i64>> {
-    tx.fetch(
-        "SELECT item FROM held_updates WHERE stream = $1 AND seq = $2 AND resolved_at IS NULL",
-        args![stream, seq],
-    )
-    .await?
-    .iter_mut()
-    .map(|row| row.get(0))
-    .collect()
+    let sql = format!(
+        "SELECT item FROM held_updates WHERE stream = $1 AND seq = $2 AND resolved_at IS NULL ORDER BY item {}",
+        tx.lock_rows()
+    );
+    tx.fetch(&sql, args![stream, seq]).await?.iter_mut().map(|row| row.get(0)).collect()
 }
 
 /// Runs what follows so that it can be undone alone; see [`undo_to_mark`] and [`keep_mark`].
