@@ -180,6 +180,21 @@ both! {
         server.stop().await;
     }
 
+    async fn a_message_that_always_has_to_wait_is_given_up(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        desk.simulator.push_fault(Fault { times: 20, ..fault(FaultKind::Throttle) });
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        for attempt in 1..8 {
+            until("it waits again", async || desk.attempts(id).await == vec!["retry"; attempt]).await;
+            desk.clock.advance(Duration::from_mins(11));
+        }
+        let failed = desk.reaches(&server, id, MessageStatus::Failed).await;
+        assert_eq!(failed.error.map(|error| error.code), Some(130_429));
+        assert_eq!((desk.calls(), count(&store, "outbound_queue").await), (8, 0));
+        assert_eq!(desk.told(id).await, ["failed"]);
+        server.stop().await;
+    }
+
     async fn a_refused_token_stops_the_account_until_it_has_a_new_one(store: Store) {
         let (desk, server, account) = Desk::start(&store).await;
         let channel = account.channel_id.unwrap();
