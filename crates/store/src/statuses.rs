@@ -1,5 +1,7 @@
 //! Delivery reports: what they find, and what they change.
 
+use std::collections::HashMap;
+
 use kabar_domain::message::MessageStatus;
 use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timestamp};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
 use crate::store::{Db, Tx};
-use crate::value::{Bind, Row};
+use crate::value::Bind;
 
 /// An outbound message as a delivery report finds it.
 #[derive(Clone, Copy, Debug)]
@@ -18,39 +20,57 @@ pub struct Reported {
     pub status: MessageStatus,
 }
 
-fn reported(row: &mut Row, from: usize) -> Result<Reported> {
-    Ok(Reported { id: row.get(from)?, conversation_id: row.get(from + 1)?, status: row.get(from + 2)? })
+/// An outbound message, locked until the transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Locked {
+    pub reported: Reported,
+    pub account_id: AccountId,
+    /// `None` until the provider answered.
+    pub provider_key: Option<Uuid>,
 }
 
-/// Messages by provider key, locked until the transaction ends.
-pub async fn find(tx: &mut Tx, keys: Vec<(OrganisationId, Uuid)>) -> Result<Vec<(Uuid, Reported)>> {
+/// Which messages have these provider keys, as it is now; [`lock`] them before they are changed.
+pub async fn resolve(tx: &mut Tx, keys: Vec<(OrganisationId, Uuid)>) -> Result<Vec<(Uuid, MessageId)>> {
     let mut rows = Rows::new(&[("org", of::<OrganisationId>()), ("provider_key", of::<Uuid>())]);
     for (organisation, key) in keys {
         rows.push([organisation.value(), key.value()]);
     }
-    let lock = tx.for_update();
-    let sql = format!(
-        "SELECT m.provider_key, m.id, m.conversation_id, m.status FROM {{rows}} JOIN messages m
-         ON m.organisation_id = u.org AND m.provider_key = u.provider_key {lock}"
-    );
-    tx.bulk_fetch(&sql, rows).await?.iter_mut().map(|row| Ok((row.get(0)?, reported(row, 1)?))).collect()
+    tx.bulk_fetch(
+        "SELECT m.provider_key, m.id FROM {rows} JOIN messages m
+         ON m.organisation_id = u.org AND m.provider_key = u.provider_key",
+        rows,
+    )
+    .await?
+    .iter_mut()
+    .map(|row| Ok((row.get(0)?, row.get(1)?)))
+    .collect()
 }
 
-/// A message by the id we asked the provider to echo, and whether it has the provider's id already. It waits for a
-/// sender that is just writing it down: what it then finds is current.
-pub async fn find_echoed(
+/// Outbound messages by id, all locked in one go and in the order that everybody locks them in. It waits for a sender
+/// that is just writing one down: what it then finds is current.
+pub async fn lock(
     tx: &mut Tx,
-    organisation: OrganisationId,
-    account: AccountId,
-    id: MessageId,
-) -> Result<Option<(Reported, Option<Uuid>)>> {
+    mut ids: Vec<(OrganisationId, MessageId)>,
+) -> Result<HashMap<MessageId, Locked>> {
+    ids.sort_unstable_by_key(|(_, id)| *id);
+    ids.dedup();
+    let mut rows = Rows::new(&[("org", of::<OrganisationId>()), ("message", of::<MessageId>())]);
+    for (organisation, id) in ids {
+        rows.push([organisation.value(), id.value()]);
+    }
     let lock = tx.for_update();
     let sql = format!(
-        "SELECT m.id, m.conversation_id, m.status, m.provider_key FROM messages m
-         WHERE m.organisation_id = $1 AND m.id = $2 AND m.account_id = $3 AND m.direction = 2 {lock}"
+        "SELECT m.id, m.conversation_id, m.status, m.account_id, m.provider_key FROM {{rows}} JOIN messages m
+         ON m.organisation_id = u.org AND m.id = u.message AND m.direction = 2 {lock}"
     );
-    let mut row = tx.fetch_optional(&sql, args![organisation, id, account]).await?;
-    row.as_mut().map(|row| Ok((reported(row, 0)?, row.get(3)?))).transpose()
+    tx.bulk_fetch(&sql, rows)
+        .await?
+        .iter_mut()
+        .map(|row| {
+            let reported = Reported { id: row.get(0)?, conversation_id: row.get(1)?, status: row.get(2)? };
+            Ok((reported.id, Locked { reported, account_id: row.get(3)?, provider_key: row.get(4)? }))
+        })
+        .collect()
 }
 
 /// Gives a message the provider's id for it.

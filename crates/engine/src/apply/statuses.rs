@@ -1,11 +1,11 @@
 //! Delivery reports: forward only, in any order, and patient when they come before their message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kabar_domain::message::{MessageStatus, ProviderError};
 use kabar_domain::{MessageId, OrganisationId, Timestamp};
 use kabar_store::messages::provider_key;
-use kabar_store::statuses::{self, Advance, Early, Reported};
+use kabar_store::statuses::{self, Advance, Early, Locked, Reported};
 use kabar_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
@@ -87,14 +87,22 @@ impl Batch<'_> {
             let key = provider_key(report.account.id, &report.update.provider_message_id);
             by_message.entry((report.account.organisation_id, key)).or_default().push(report);
         }
-        let found: BTreeMap<Uuid, Reported> =
-            statuses::find(tx, by_message.keys().copied().collect()).await?.into_iter().collect();
+        let known: HashMap<Uuid, MessageId> =
+            statuses::resolve(tx, by_message.keys().copied().collect()).await?.into_iter().collect();
+        let mut wanted = Vec::with_capacity(by_message.len());
+        for ((organisation, key), reports) in &by_message {
+            match known.get(key) {
+                Some(id) => wanted.push((*organisation, *id)),
+                None => wanted.extend(reports.iter().filter_map(echoed).map(|id| (*organisation, id))),
+            }
+        }
+        let locked = statuses::lock(tx, wanted).await?;
         let mut advances = Vec::with_capacity(by_message.len());
         let mut early = Vec::new();
         for ((organisation, key), reports) in by_message {
-            let found = match found.get(&key) {
-                Some(found) => Some(*found),
-                None => self.settle_unanswered(tx, organisation, key, &reports).await?,
+            let found = match known.get(&key) {
+                Some(id) => locked.get(id).map(|locked| locked.reported),
+                None => self.settle_unanswered(tx, &locked, organisation, key, &reports).await?,
             };
             let Some(found) = found else {
                 early.extend(reports.into_iter().map(|report| Early {
@@ -112,9 +120,7 @@ impl Batch<'_> {
                 standing.report(update.status, update.occurred_at, error_text(update.error.as_ref()));
             }
             if let Some(status) = standing.moved() {
-                let data =
-                    format!(r#"{{"status":"{status}","conversation_id":"{}"}}"#, found.conversation_id);
-                self.event(organisation, "message.status", found.id.uuid(), Some(data));
+                self.status_event(organisation, &found, status);
             }
             advances.push(standing.advance);
         }
@@ -125,13 +131,19 @@ impl Batch<'_> {
     /// Applies reports that were stored as early while their message was stored, or a moment before.
     pub(super) async fn sweep(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         let found = statuses::overtaken(tx, 1_000).await?;
-        let messages = statuses::find(tx, found.clone()).await?;
-        let organisations: BTreeMap<Uuid, OrganisationId> =
-            found.into_iter().map(|(organisation, key)| (key, organisation)).collect();
-        let sent = messages
+        let organisations: HashMap<Uuid, OrganisationId> =
+            found.iter().map(|(organisation, key)| (*key, *organisation)).collect();
+        let known = statuses::resolve(tx, found).await?;
+        let wanted = known.iter().filter_map(|(key, id)| Some((*organisations.get(key)?, *id))).collect();
+        let locked = statuses::lock(tx, wanted).await?;
+        let sent = known
             .into_iter()
-            .filter_map(|(key, message)| {
-                organisations.get(&key).map(|organisation| Sent { organisation: *organisation, key, message })
+            .filter_map(|(key, id)| {
+                Some(Sent {
+                    organisation: *organisations.get(&key)?,
+                    key,
+                    message: locked.get(&id)?.reported,
+                })
             })
             .collect();
         self.catch_up(tx, sent).await
@@ -163,25 +175,33 @@ impl Batch<'_> {
     async fn settle_unanswered(
         &mut self,
         tx: &mut Tx,
+        locked: &HashMap<MessageId, Locked>,
         organisation: OrganisationId,
         key: Uuid,
         reports: &[Report],
     ) -> Result<Option<Reported>, StoreError> {
-        for Report { account, update } in reports {
-            let Some(id) = update.callback_data.as_deref().and_then(|data| data.parse::<MessageId>().ok())
-            else {
+        for report in reports {
+            let Some(found) = echoed(report).and_then(|id| locked.get(&id)) else { continue };
+            if found.account_id != report.account.id {
                 continue;
-            };
-            match statuses::find_echoed(tx, organisation, account.id, id).await? {
-                Some((found, None)) => {
-                    statuses::name(tx, organisation, id, &update.provider_message_id, key).await?;
+            }
+            let id = found.reported.id;
+            match found.provider_key {
+                None => {
+                    statuses::name(tx, organisation, id, &report.update.provider_message_id, key).await?;
                     kabar_store::outbound::settle(tx, organisation, id, self.now).await?;
-                    return Ok(Some(found));
+                    return Ok(Some(found.reported));
                 }
-                Some((found, Some(named))) if named == key => return Ok(Some(found)),
-                _ => {}
+                // Its sender wrote the answer down while we waited for the lock.
+                Some(named) if named == key => return Ok(Some(found.reported)),
+                Some(_) => {}
             }
         }
         Ok(None)
     }
+}
+
+/// Our message id that the provider sends back.
+fn echoed(report: &Report) -> Option<MessageId> {
+    report.update.callback_data.as_deref()?.parse().ok()
 }
