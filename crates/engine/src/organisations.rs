@@ -97,7 +97,7 @@ impl Engine {
         let timezone = validate::timezone(&mut invalid, new.timezone);
         validate::operating_hours(&mut invalid, new.operating_hours.as_ref());
         let settings = new.settings.unwrap_or_else(|| json!({}));
-        validate::settings(&mut invalid, &settings);
+        let settings = validate::settings(&mut invalid, settings);
         invalid.check()?;
         if new.default_messaging_account_id.is_some() {
             // Accounts are registered in an organisation that exists.
@@ -151,9 +151,9 @@ impl Engine {
         change.operating_hours.apply(&mut organisation.operating_hours);
         validate::operating_hours(&mut invalid, organisation.operating_hours.as_ref());
         if let Patch::Set(settings) = change.settings {
-            organisation.settings = settings.unwrap_or_else(|| json!({}));
+            let settings = settings.unwrap_or_else(|| json!({}));
+            organisation.settings = validate::settings(&mut invalid, settings);
         }
-        validate::settings(&mut invalid, &organisation.settings);
         invalid.check()?;
 
         let now = self.clock.now();

@@ -5,6 +5,7 @@ use kabar_domain::OrganisationId;
 use serde_json::Value;
 
 use crate::error::Invalid;
+use crate::rules;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -45,10 +46,9 @@ pub(super) fn timezone(invalid: &mut Invalid, timezone: Option<String>) -> Strin
     timezone
 }
 
-pub(super) fn settings(invalid: &mut Invalid, settings: &Value) {
-    if !settings.is_object() {
-        invalid.add("settings", "The settings field must be an object.");
-    }
+/// A bag of the client's own, at most 16 KB.
+pub(super) fn settings(invalid: &mut Invalid, settings: Value) -> Value {
+    rules::object(invalid, "settings", settings, 16 * 1024)
 }
 
 /// Days (`mon` to `sun`) with the spans they are open, or null: `{"mon": [{"open": "08:00", "close": "17:00"}]}`.
