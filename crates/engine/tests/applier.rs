@@ -715,6 +715,8 @@ both! {
         assert_eq!(column::<i64>(&store, unread, args![]).await, [240]);
         if let Some(other) = other {
             other.stop().await;
+            let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+            assert_eq!(column::<i64>(&store, deadlocks, args![]).await, [0], "nor in each other's way");
         }
         line.close().await;
     }

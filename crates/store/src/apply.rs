@@ -1,6 +1,6 @@
 //! What the applier reads and writes, many rows at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kabar_domain::channel::{
     ChannelKind, ChannelStatus, ConversationStatus, InboxClass, InboxStatus, Priority,
@@ -79,6 +79,22 @@ pub async fn accounts_by_waba(tx: &mut Tx, waba_id: &str, digits: Option<&str>) 
          AND ($2 IS NULL OR a.phone_digits = $2) ORDER BY a.id"
     );
     tx.fetch(&sql, args![waba_id, digits]).await?.iter_mut().map(account).collect()
+}
+
+/// Lets nobody else apply to these organisations until the transaction ends. Two that write the same people and
+/// conversations at once, many rows a statement, would wait for each other in a circle.
+pub async fn lock_organisations(tx: &mut Tx, organisations: &BTreeSet<OrganisationId>) -> Result<()> {
+    let lock = tx.for_update();
+    if lock.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(&[("id", of::<OrganisationId>())]);
+    for organisation in organisations {
+        rows.push([organisation.value()]);
+    }
+    let sql = format!("SELECT m.id FROM {{rows}} JOIN organisations m ON m.id = u.id {lock}");
+    tx.bulk_fetch(&sql, rows).await?;
+    Ok(())
 }
 
 /// Notes that webhooks reach these accounts.

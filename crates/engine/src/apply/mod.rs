@@ -183,6 +183,12 @@ impl Engine {
         again: bool,
     ) -> Result<Vec<(i64, i64, i64)>, StoreError> {
         let resolved = self.resolve_accounts(tx, items).await?;
+        let organisations = resolved
+            .iter()
+            .filter_map(|item| item.accounts.as_ref().ok())
+            .flat_map(|accounts| accounts.iter().map(|account| account.organisation_id))
+            .collect();
+        kabar_store::apply::lock_organisations(tx, &organisations).await?;
         let mut batch = Batch::new(self, again);
         match mode {
             Mode::Together => {
