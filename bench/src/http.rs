@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +13,8 @@ use crate::Outcome;
 
 /// Longer than any answer should take; past it the request counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection left alone for longer is not used again.
+const IDLE: Duration = Duration::from_secs(5);
 
 pub struct Connection {
     stream: TcpStream,
@@ -152,11 +154,12 @@ pub struct Api {
     address: SocketAddr,
     token: Option<String>,
     connection: Option<Connection>,
+    used: Option<Instant>,
 }
 
 impl Api {
     pub fn new(address: SocketAddr, token: Option<String>) -> Self {
-        Self { address, token, connection: None }
+        Self { address, token, connection: None, used: None }
     }
 
     /// Another client with the same token and a connection of its own.
@@ -184,11 +187,14 @@ impl Api {
 
     /// Sends prepared bytes and returns the status; the body is at `body`.
     pub async fn send(&mut self, request: &[u8]) -> Outcome<u16> {
+        // The server closes what is idle for long; nobody can tell until the next request is lost.
+        let fresh = self.used.is_some_and(|used| used.elapsed() < IDLE);
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(self.address).await?,
+            Some(connection) if fresh => connection,
+            _ => Connection::open(self.address).await?,
         };
         let answer = connection.send(request).await?;
+        self.used = Some(Instant::now());
         if answer.closes {
             let body = connection.body().to_vec();
             connection = Connection::open(self.address).await?;
