@@ -379,7 +379,8 @@ impl LogReader {
         }
     }
 
-    /// Takes up to `limit` entries that nobody else is applying. The claim ends with `tx`.
+    /// Takes up to `limit` entries that nobody else is applying, of the stream that is furthest behind. The claim ends
+    /// with `tx`.
     pub async fn claim(&self, tx: &mut Tx, limit: usize) -> Result<Option<Claim>> {
         let limit = limit as i64;
         let (stream, position, rows) = match (&self.file, &mut tx.inner) {
@@ -393,7 +394,7 @@ impl LogReader {
                     tx,
                     "SELECT p.stream, p.position FROM inbound_positions p
                      WHERE EXISTS (SELECT 1 FROM inbound_log l WHERE l.stream = p.stream AND l.seq > p.position)
-                     LIMIT 1 FOR UPDATE OF p SKIP LOCKED",
+                     ORDER BY p.applied_until NULLS FIRST LIMIT 1 FOR UPDATE OF p SKIP LOCKED",
                     &[],
                 )
                 .await?;

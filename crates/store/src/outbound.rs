@@ -136,8 +136,18 @@ pub async fn lease(
         Inner::Sqlite(_) => "",
         Inner::Postgres(_) => "FOR UPDATE OF q SKIP LOCKED",
     };
+    // Which messages is settled on the queue alone, before anything is joined to them.
     let sql = format!(
-        "SELECT q.organisation_id, q.message_id, q.conversation_id, q.account_id, q.attempt, a.platform, a.external_id,
+        "WITH due AS MATERIALIZED (
+             SELECT q.organisation_id, q.message_id, q.conversation_id, q.account_id, q.attempt, q.due_at
+             FROM outbound_queue q
+             WHERE q.due_at <= $1 AND q.lease_until IS NULL
+               AND q.message_id = (SELECT p.message_id FROM outbound_queue p
+                                   WHERE p.conversation_id = q.conversation_id ORDER BY p.message_id LIMIT 1)
+               AND EXISTS (SELECT 1 FROM accounts a WHERE a.organisation_id = q.organisation_id
+                           AND a.id = q.account_id AND a.status <> 3 AND a.retired_at IS NULL)
+             ORDER BY q.due_at, q.message_id LIMIT $2 {lock})
+         SELECT q.organisation_id, q.message_id, q.conversation_id, q.account_id, q.attempt, a.platform, a.external_id,
                 a.credentials, m.kind, m.body, m.media, c.kind = 2, c.external_id, v.topic,
                 (SELECT i.value FROM contact_identities i WHERE i.contact_id = v.contact_id AND i.kind = 1
                      AND i.organisation_id = v.organisation_id ORDER BY i.value LIMIT 1),
@@ -146,15 +156,12 @@ pub async fn lease(
                 (SELECT i.value FROM contact_identities i WHERE i.contact_id = v.contact_id AND i.kind = 3
                      AND i.organisation_id = v.organisation_id ORDER BY i.value LIMIT 1),
                 m.reply_to
-         FROM outbound_queue q
+         FROM due q
          JOIN accounts a ON a.organisation_id = q.organisation_id AND a.id = q.account_id
          JOIN messages m ON m.organisation_id = q.organisation_id AND m.id = q.message_id
          JOIN conversations v ON v.organisation_id = q.organisation_id AND v.id = q.conversation_id
          JOIN channels c ON c.organisation_id = q.organisation_id AND c.id = v.channel_id
-         WHERE q.due_at <= $1 AND q.lease_until IS NULL AND a.status <> 3 AND a.retired_at IS NULL
-           AND NOT EXISTS (SELECT 1 FROM outbound_queue p WHERE p.conversation_id = q.conversation_id
-                           AND p.message_id < q.message_id)
-         ORDER BY q.due_at, q.message_id LIMIT $2 {lock}"
+         ORDER BY q.due_at, q.message_id"
     );
     let found: Vec<Leased> =
         tx.fetch(&sql, args![now, limit]).await?.iter_mut().map(leased).collect::<Result<_>>()?;

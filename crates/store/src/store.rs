@@ -59,6 +59,16 @@ impl Store {
                 PgPoolOptions::new()
                     .max_connections(options.connections)
                     .acquire_timeout(Duration::from_secs(5))
+                    // Queues grow from nothing to thousands of rows and back: a plan is made for what is there, not
+                    // kept from when the table was empty.
+                    .after_connect(|connection, _| {
+                        Box::pin(async move {
+                            sqlx::raw_sql("SET plan_cache_mode = force_custom_plan")
+                                .execute(connection)
+                                .await?;
+                            Ok(())
+                        })
+                    })
                     .connect_with(connect.application_name("kabar"))
                     .await?,
             )
