@@ -60,10 +60,10 @@ impl Store {
                     .max_connections(options.connections)
                     .acquire_timeout(Duration::from_secs(5))
                     // Queues grow from nothing to thousands of rows and back: a plan is made for what is there, not
-                    // kept from when the table was empty.
+                    // kept from when the table was empty. Compiling one takes longer than any of them runs.
                     .after_connect(|connection, _| {
                         Box::pin(async move {
-                            sqlx::raw_sql("SET plan_cache_mode = force_custom_plan")
+                            sqlx::raw_sql("SET plan_cache_mode = force_custom_plan; SET jit = off")
                                 .execute(connection)
                                 .await?;
                             Ok(())

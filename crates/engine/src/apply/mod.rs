@@ -15,6 +15,7 @@ pub use replay::Replayed;
 pub(crate) use statuses::Standing;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kabar_domain::inbound::{Event, Update};
@@ -106,9 +107,14 @@ impl Engine {
     pub(crate) async fn run_applier(self: &Arc<Self>, log: LogReader, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let wake = self.appended.notified();
-            match self.apply_next(&log).await {
+            self.applying.fetch_add(1, Ordering::Relaxed);
+            let applied = self.apply_next(&log).await;
+            let others = self.applying.fetch_sub(1, Ordering::Relaxed) - 1;
+            match applied {
                 Ok(0) => {
-                    self.lag.set(Duration::ZERO);
+                    if others == 0 {
+                        self.lag.set(Duration::ZERO);
+                    }
                     tokio::select! {
                         () = wake => {}
                         () = tokio::time::sleep(POLL) => {}
