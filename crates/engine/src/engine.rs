@@ -1,6 +1,5 @@
 //! Everything the operations share, and the work that goes on behind them.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -42,8 +41,6 @@ pub struct Engine {
     /// Something was appended to the inbound log.
     pub(crate) appended: Arc<Notify>,
     pub(crate) lag: Lag,
-    /// Appliers with a batch in hand.
-    pub(crate) applying: AtomicUsize,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
     /// Unclaimed updates may have an account now.
@@ -71,7 +68,6 @@ impl Engine {
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
             lag: Lag::default(),
-            applying: AtomicUsize::new(0),
             outbound_ready: Notify::new(),
             claim_wanted: Notify::new(),
             store,
@@ -96,10 +92,7 @@ impl Engine {
         }
         let stop = CancellationToken::new();
         let mut workers = Vec::new();
-        // On PostgreSQL one reads and parses while another's transaction is under way.
-        for _ in 0..if self.store.is_sqlite() { 1 } else { 2 } {
-            workers.push(self.applier_thread(&stop)?);
-        }
+        workers.push(self.applier_thread(&stop)?);
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_sender(token).await }));

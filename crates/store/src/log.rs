@@ -28,8 +28,6 @@ const QUEUE_BYTES: usize = 96 << 20;
 const STREAM_IDLE: Duration = Duration::from_hours(1);
 /// Bytes of a probe's row: too few to be stored apart or compressed, so that all of them need new pages.
 const PROBE: usize = 1_500;
-/// Writers on PostgreSQL: one collects while the other waits for its commit.
-const POSTGRES_WRITERS: usize = 2;
 
 /// One webhook body and what was known when it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,14 +129,8 @@ impl LogWriter {
                     }
                 })]
             }
-            Backend::Postgres(_) => {
-                let pending = Arc::new(tokio::sync::Mutex::new(pending));
-                (0..POSTGRES_WRITERS)
-                    .map(|_| {
-                        tokio::spawn(write_postgres(store.clone(), Arc::clone(&pending), signals.clone()))
-                    })
-                    .collect()
-            }
+            // One writer, so one stream: what was acknowledged first is applied first.
+            Backend::Postgres(_) => vec![tokio::spawn(write_postgres(store.clone(), pending, signals))],
         };
         Ok((Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), failing }, handles))
     }
@@ -253,23 +245,16 @@ fn append_sqlite(connection: &Connection, last: &mut i64, batch: &[Append]) -> R
     Ok(())
 }
 
-async fn write_postgres(
-    store: Store,
-    pending: Arc<tokio::sync::Mutex<mpsc::Receiver<Append>>>,
-    signals: Signals,
-) {
+async fn write_postgres(store: Store, mut pending: mpsc::Receiver<Append>, signals: Signals) {
     let mut stream = None;
     let mut written = None;
     let mut batch = Vec::with_capacity(BATCH);
     loop {
-        {
-            let mut pending = pending.lock().await;
-            if let Some(pause) = signals.lag.pause() {
-                tokio::time::sleep(pause).await;
-            }
-            if pending.recv_many(&mut batch, BATCH).await == 0 {
-                return;
-            }
+        if let Some(pause) = signals.lag.pause() {
+            tokio::time::sleep(pause).await;
+        }
+        if pending.recv_many(&mut batch, BATCH).await == 0 {
+            return;
         }
         if written.is_some_and(|at: Instant| at.elapsed() > STREAM_IDLE) {
             stream = None;
@@ -379,8 +364,8 @@ impl LogReader {
         }
     }
 
-    /// Takes up to `limit` entries that nobody else is applying, of the stream that is furthest behind. The claim ends
-    /// with `tx`.
+    /// Takes up to `limit` entries that nobody else is applying, of the stream whose first one has waited longest.
+    /// The claim ends with `tx`.
     pub async fn claim(&self, tx: &mut Tx, limit: usize) -> Result<Option<Claim>> {
         let limit = limit as i64;
         let (stream, position, rows) = match (&self.file, &mut tx.inner) {
@@ -393,8 +378,9 @@ impl LogReader {
                 let mut found = postgres::fetch(
                     tx,
                     "SELECT p.stream, p.position FROM inbound_positions p
-                     WHERE EXISTS (SELECT 1 FROM inbound_log l WHERE l.stream = p.stream AND l.seq > p.position)
-                     ORDER BY p.applied_until NULLS FIRST LIMIT 1 FOR UPDATE OF p SKIP LOCKED",
+                     JOIN LATERAL (SELECT l.received_at FROM inbound_log l
+                                   WHERE l.stream = p.stream AND l.seq > p.position ORDER BY l.seq LIMIT 1) oldest ON TRUE
+                     ORDER BY oldest.received_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED",
                     &[],
                 )
                 .await?;

@@ -60,12 +60,17 @@ impl Store {
                     .max_connections(options.connections)
                     .acquire_timeout(Duration::from_secs(5))
                     // Queues grow from nothing to thousands of rows and back: a plan is made for what is there, not
-                    // kept from when the table was empty. Compiling one takes longer than any of them runs.
+                    // kept from when the table was empty; compiling one takes longer than any of them runs. Every
+                    // join here goes by an index: reading a whole table, with all the old versions of its rows,
+                    // only looks cheaper.
                     .after_connect(|connection, _| {
                         Box::pin(async move {
-                            sqlx::raw_sql("SET plan_cache_mode = force_custom_plan; SET jit = off")
-                                .execute(connection)
-                                .await?;
+                            sqlx::raw_sql(
+                                "SET plan_cache_mode = force_custom_plan; SET jit = off; SET enable_hashjoin = off;
+                                 SET enable_mergejoin = off; SET random_page_cost = 1.1",
+                            )
+                            .execute(connection)
+                            .await?;
                             Ok(())
                         })
                     })

@@ -15,7 +15,6 @@ pub use replay::Replayed;
 pub(crate) use statuses::Standing;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kabar_domain::inbound::{Event, Update};
@@ -107,14 +106,9 @@ impl Engine {
     pub(crate) async fn run_applier(self: &Arc<Self>, log: LogReader, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let wake = self.appended.notified();
-            self.applying.fetch_add(1, Ordering::Relaxed);
-            let applied = self.apply_next(&log).await;
-            let others = self.applying.fetch_sub(1, Ordering::Relaxed) - 1;
-            match applied {
+            match self.apply_next(&log).await {
                 Ok(0) => {
-                    if others == 0 {
-                        self.lag.set(Duration::ZERO);
-                    }
+                    self.lag.set(Duration::ZERO);
                     tokio::select! {
                         () = wake => {}
                         () = tokio::time::sleep(POLL) => {}
