@@ -252,23 +252,9 @@ impl Engine {
         let (id, is_new) =
             contacts::claim_identity(tx, organisation, identity, ContactId::new(&self.clock)).await?;
         if is_new {
-            let wa_id = (identity.kind == IdentityKind::WaId).then(|| identity.value.clone());
-            let contact = Contact {
-                organisation_id: organisation,
-                id,
-                name: None,
-                phone: wa_id.as_ref().map(|digits| format!("+{digits}")),
-                wa_id,
-                email: None,
-                language: None,
-                username: None,
-                profile: None,
-                custom_fields: None,
-                last_seen_at: None,
-                created_at: now,
-                updated_at: now,
-                identities: Vec::from([identity.clone()]),
-            };
+            let mut contact = Contact::new(organisation, id, now);
+            contact.wa_id = (identity.kind == IdentityKind::WaId).then(|| identity.value.clone());
+            contact.phone = contact.wa_id.as_ref().map(|digits| format!("+{digits}"));
             contacts::insert(tx, &contact).await?;
             recorded.push(NewEvent { kind: "contact.created", subject_id: Some(id.uuid()), data: None });
         }
