@@ -52,17 +52,7 @@ impl Server {
         let store = Store::open(&Options { url, connections: 1 }).await.unwrap();
         let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
         let nowhere = url::Url::parse("http://127.0.0.1:9").unwrap();
-        let config = Config {
-            data_dir: std::env::temp_dir(),
-            public_url: nowhere.clone(),
-            meta_app_secrets: Vec::new(),
-            whatsapp_verify_token: None,
-            telegram_webhook_secret: None,
-            meta_base_url: nowhere.clone(),
-            telegram_base_url: nowhere,
-            inbound_retention_days: 30,
-            outbound_concurrency: 1,
-        };
+        let config = Config::new(std::env::temp_dir(), nowhere.clone(), nowhere.clone(), nowhere);
         let engine = Engine::new(store, Clock::system(), key, config).unwrap();
         engine.bootstrap(Some(EMAIL), Some(PASSWORD)).await.unwrap();
         let router = kabar_api::router(ApiState::new(Arc::new(engine)).with_limits(limits));

@@ -111,6 +111,15 @@ ids! {
     /// A piece of an inbound body that could not be applied yet.
     HeldId,
     SiteId,
+    /// Work of the server that waits for its time.
+    JobId,
+    /// A file in the organisation's media library.
+    FileId,
+    /// An address that is told of events.
+    WebhookEndpointId,
+    /// One event on its way to one endpoint.
+    WebhookDeliveryId,
+    NotificationId,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod clock;
 pub mod id;
 pub mod inbound;
+pub mod job;
 pub mod message;
 pub mod outbound;
 

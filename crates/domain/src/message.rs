@@ -131,6 +131,9 @@ pub struct Media {
     /// The provider's id for fetching (WhatsApp media id, Telegram `file_id`).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub id: Option<String>,
+    /// Our own file, when its bytes are in the media library.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file_id: Option<crate::FileId>,
     /// A link given instead of an id (outbound by URL).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,

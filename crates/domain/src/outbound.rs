@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::inbound::Identity;
 use crate::message::{Media, MessageKind, ProviderError};
 
@@ -15,6 +17,8 @@ pub struct OutboundMessage {
     /// The text, or the caption of `media`.
     pub body: Option<String>,
     pub media: Option<Media>,
+    /// The kind's own fields, an object; `{}` when there are none.
+    pub payload: Value,
     /// Provider message id of the quoted message.
     pub reply_to: Option<String>,
 }

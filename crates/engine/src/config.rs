@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use kabar_providers::http::IpNet;
 use url::Url;
 
 /// The engine's part of the configuration, checked.
@@ -18,10 +19,30 @@ pub struct Config {
     pub telegram_webhook_secret: Option<String>,
     pub meta_base_url: Url,
     pub telegram_base_url: Url,
+    /// Private networks that addresses given by users may lead to.
+    pub allowed_networks: Vec<IpNet>,
     /// Days that applied webhook bodies are kept for replay.
     pub inbound_retention_days: u32,
     /// Messages sent at the same time.
     pub outbound_concurrency: usize,
+}
+
+impl Config {
+    /// With the default of everything that has one.
+    pub fn new(data_dir: PathBuf, public_url: Url, meta_base_url: Url, telegram_base_url: Url) -> Self {
+        Self {
+            data_dir,
+            public_url,
+            meta_base_url,
+            telegram_base_url,
+            meta_app_secrets: Vec::new(),
+            whatsapp_verify_token: None,
+            telegram_webhook_secret: None,
+            allowed_networks: Vec::new(),
+            inbound_retention_days: 30,
+            outbound_concurrency: 64,
+        }
+    }
 }
 
 impl std::fmt::Debug for Config {

@@ -35,6 +35,9 @@ pub struct Engine {
     pub(crate) login_limiter: crate::auth::LoginLimiter,
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
+    /// Decides which addresses that users give may be called.
+    #[expect(dead_code, reason = "used by what calls them")]
+    pub(crate) guard: http::Guard,
     pub(crate) secrets: Secrets,
     /// Set while the engine runs: operations of the command line need no log.
     pub(crate) log: OnceLock<LogWriter>,
@@ -43,6 +46,8 @@ pub struct Engine {
     pub(crate) lag: Lag,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
+    /// Jobs were added.
+    pub(crate) jobs_ready: Notify,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
 }
@@ -64,11 +69,13 @@ impl Engine {
             login_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
+            guard: http::Guard::new(config.allowed_networks.clone()),
             secrets: Secrets::new(&config.meta_app_secrets),
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
             lag: Lag::default(),
             outbound_ready: Notify::new(),
+            jobs_ready: Notify::new(),
             claim_wanted: Notify::new(),
             store,
             clock,
@@ -96,6 +103,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_sender(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_jobs(token).await }));
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_housekeeping(token).await }));
@@ -136,6 +146,7 @@ impl Engine {
         self.load_secrets().await?;
         self.replay_claimable().await?;
         self.sweep_reports().await?;
+        self.free_abandoned_jobs(false).await;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
@@ -157,6 +168,7 @@ impl Running {
         self.stop.cancel();
         engine.appended.notify_waiters();
         engine.outbound_ready.notify_waiters();
+        engine.jobs_ready.notify_waiters();
         for worker in self.workers {
             if let Err(error) = worker.await {
                 tracing::error!(%error, "a worker ended unexpectedly");

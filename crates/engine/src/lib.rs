@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod inbound;
 pub mod inbox;
 pub mod ingest;
+mod jobs;
 pub mod messages;
 pub mod metrics;
 pub mod organisations;

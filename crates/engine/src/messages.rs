@@ -160,6 +160,7 @@ impl Engine {
             kind: draft.kind,
             body: draft.body,
             media,
+            payload: None,
             reply_to,
         };
         outbound::enqueue(&mut tx, message, now).await?;
@@ -361,6 +362,7 @@ fn check_with_provider(
         kind: draft.kind,
         body: draft.body.clone().filter(|_| shows_text(target.channel.platform, draft.kind)),
         media: draft.media.clone(),
+        payload: json!({}),
         reply_to,
     };
     let checked = match target.channel.platform {

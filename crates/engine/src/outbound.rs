@@ -96,6 +96,11 @@ fn outbound_message(lease: &Leased) -> Result<OutboundMessage, SendFailure> {
         kind: lease.kind,
         body: lease.body.clone().filter(|_| shows_text(lease.platform, lease.kind)),
         media,
+        payload: lease
+            .payload
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_else(|| json!({})),
         reply_to: lease.reply_to.clone(),
     })
 }

@@ -23,17 +23,12 @@ mod support;
 fn engine(store: &Store, clock: &Clock) -> Engine {
     let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
     let nowhere = url::Url::parse("http://127.0.0.1:9").unwrap();
-    let config = Config {
-        data_dir: std::env::temp_dir(),
-        public_url: url::Url::parse("https://kabar.example.com/").unwrap(),
-        meta_app_secrets: Vec::new(),
-        whatsapp_verify_token: None,
-        telegram_webhook_secret: None,
-        meta_base_url: nowhere.clone(),
-        telegram_base_url: nowhere,
-        inbound_retention_days: 30,
-        outbound_concurrency: 1,
-    };
+    let config = Config::new(
+        std::env::temp_dir(),
+        url::Url::parse("https://kabar.example.com/").unwrap(),
+        nowhere.clone(),
+        nowhere,
+    );
     Engine::new(store.clone(), clock.clone(), key, config).unwrap()
 }
 

@@ -63,6 +63,7 @@ settings! {
     telegram_webhook_secret, "TELEGRAM_WEBHOOK_SECRET", "The secret token of the common address /webhooks/telegram; each bot also has its own";
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
+    allowed_networks, "KABAR_ALLOWED_NETWORKS", "Private networks that addresses given by users (webhook endpoints, files) may lead to, separated by commas, as 10.0.0.0/8 [default: none]";
     inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
     outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 64]";
     database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
@@ -174,6 +175,14 @@ fn url(name: &str, text: &str) -> Result<Url, String> {
     }
 }
 
+fn networks(text: Option<&str>) -> Result<Vec<kabar_engine::config::IpNet>, String> {
+    let all = text.unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty());
+    all.map(|one| {
+        one.parse().map_err(|_| format!("`allowed_networks` must be networks, as 10.0.0.0/8; it has `{one}`"))
+    })
+    .collect()
+}
+
 fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
     name: &str,
     text: Option<&str>,
@@ -246,6 +255,7 @@ impl Settings {
                 "telegram_base_url",
                 filled(self.telegram_base_url).as_deref().unwrap_or("https://api.telegram.org"),
             )?,
+            allowed_networks: networks(self.allowed_networks.as_deref())?,
             inbound_retention_days: number(
                 "inbound_retention_days",
                 self.inbound_retention_days.as_deref(),

@@ -14,6 +14,7 @@ pub mod health;
 pub mod held;
 pub mod idempotency;
 pub mod inbox;
+pub mod jobs;
 pub mod log;
 pub mod messages;
 mod migrate;

@@ -5,8 +5,16 @@ use crate::store::{Backend, Store};
 use crate::{postgres, sqlite};
 
 /// Version, name, text. Versions only grow; a landed text is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    (2, "jobs", include_str!("../migrations/0002_jobs.sql")),
+    (3, "outbound", include_str!("../migrations/0003_outbound.sql")),
+    (4, "media", include_str!("../migrations/0004_media.sql")),
+    (5, "templates", include_str!("../migrations/0005_templates.sql")),
+    (6, "webhooks", include_str!("../migrations/0006_webhooks.sql")),
+    (7, "notifications", include_str!("../migrations/0007_notifications.sql")),
+    (8, "groups", include_str!("../migrations/0008_groups.sql")),
+];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (
     stream BIGINT NOT NULL,

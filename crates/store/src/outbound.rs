@@ -27,6 +27,8 @@ pub struct NewOutbound {
     pub kind: MessageKind,
     pub body: Option<String>,
     pub media: Option<String>,
+    /// JSON object of the kind's own fields.
+    pub payload: Option<String>,
     pub reply_to: Option<String>,
 }
 
@@ -34,8 +36,8 @@ pub struct NewOutbound {
 pub async fn enqueue(tx: &mut Tx, message: NewOutbound, now: Timestamp) -> Result<()> {
     tx.execute(
         "INSERT INTO messages (organisation_id, id, conversation_id, channel_id, account_id, user_id, direction,
-             kind, status, body, media, reply_to, sort_at, occurred_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
+             kind, status, body, media, payload, reply_to, sort_at, occurred_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
         args![
             message.organisation_id,
             message.id,
@@ -48,6 +50,7 @@ pub async fn enqueue(tx: &mut Tx, message: NewOutbound, now: Timestamp) -> Resul
             MessageStatus::Queued,
             message.body,
             message.media,
+            message.payload,
             message.reply_to,
             now.as_unix(),
             now
@@ -87,6 +90,8 @@ pub struct Leased {
     pub kind: MessageKind,
     pub body: Option<String>,
     pub media: Option<String>,
+    /// JSON object of the kind's own fields.
+    pub payload: Option<String>,
     pub reply_to: Option<String>,
     /// The group's provider id, for a message to a group.
     pub group: Option<String>,
@@ -121,6 +126,7 @@ fn leased(row: &mut Row) -> Result<Leased> {
         topic: row.get(13)?,
         recipients,
         reply_to: row.get(17)?,
+        payload: row.get(18)?,
     })
 }
 
@@ -155,7 +161,7 @@ pub async fn lease(
                      AND i.organisation_id = v.organisation_id ORDER BY i.value LIMIT 1),
                 (SELECT i.value FROM contact_identities i WHERE i.contact_id = v.contact_id AND i.kind = 3
                      AND i.organisation_id = v.organisation_id ORDER BY i.value LIMIT 1),
-                m.reply_to
+                m.reply_to, m.payload
          FROM due q
          JOIN accounts a ON a.organisation_id = q.organisation_id AND a.id = q.account_id
          JOIN messages m ON m.organisation_id = q.organisation_id AND m.id = q.message_id

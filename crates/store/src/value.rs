@@ -195,7 +195,12 @@ ids!(
     kabar_domain::InboxItemId,
     kabar_domain::TemplateId,
     kabar_domain::HeldId,
-    kabar_domain::SiteId
+    kabar_domain::SiteId,
+    kabar_domain::JobId,
+    kabar_domain::FileId,
+    kabar_domain::WebhookEndpointId,
+    kabar_domain::WebhookDeliveryId,
+    kabar_domain::NotificationId
 );
 
 macro_rules! codes {
@@ -224,7 +229,8 @@ codes!(
     kabar_domain::channel::ConversationStatus,
     kabar_domain::channel::Priority,
     kabar_domain::channel::InboxClass,
-    kabar_domain::channel::InboxStatus
+    kabar_domain::channel::InboxStatus,
+    kabar_domain::job::JobKind
 );
 
 /// One result row.

@@ -31,16 +31,13 @@ pub struct Server {
 /// `providers` is where both of them answer.
 pub fn engine(store: &Store, clock: &Clock, providers: &str) -> Arc<Engine> {
     let providers = url::Url::parse(providers).unwrap();
+    let public = url::Url::parse("https://kabar.example.com/").unwrap();
     let config = Config {
-        data_dir: std::env::temp_dir(),
-        public_url: url::Url::parse("https://kabar.example.com/").unwrap(),
         meta_app_secrets: vec![SERVER_SECRET.into()],
-        whatsapp_verify_token: None,
         telegram_webhook_secret: Some(TELEGRAM_SECRET.into()),
-        meta_base_url: providers.clone(),
-        telegram_base_url: providers,
-        inbound_retention_days: 30,
+        allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
         outbound_concurrency: 16,
+        ..Config::new(std::env::temp_dir(), public, providers.clone(), providers)
     };
     Arc::new(Engine::new(store.clone(), clock.clone(), MasterKey::parse(KEY).unwrap(), config).unwrap())
 }

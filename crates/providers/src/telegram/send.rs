@@ -121,6 +121,7 @@ mod tests {
             kind,
             body: None,
             media: None,
+            payload: json!({}),
             reply_to: None,
         }
     }

@@ -142,6 +142,7 @@ mod tests {
             kind,
             body: body.map(str::to_owned),
             media,
+            payload: json!({}),
             reply_to: None,
         }
     }

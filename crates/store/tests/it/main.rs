@@ -5,6 +5,7 @@ mod access;
 mod bulk;
 mod conversations;
 mod idempotency;
+mod jobs;
 mod lists;
 mod log;
 mod organisations;

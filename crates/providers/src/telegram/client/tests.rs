@@ -73,6 +73,7 @@ fn message() -> OutboundMessage {
         kind: MessageKind::Text,
         body: Some("Halo".to_owned()),
         media: None,
+        payload: json!({}),
         reply_to: None,
     }
 }

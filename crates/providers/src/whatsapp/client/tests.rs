@@ -63,6 +63,7 @@ fn message() -> OutboundMessage {
         kind: MessageKind::Text,
         body: Some("hi".to_owned()),
         media: None,
+        payload: serde_json::json!({}),
         reply_to: None,
     }
 }

@@ -1,0 +1,28 @@
+//! Work that waits in the database for its time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::text_enum;
+
+text_enum! {
+    /// What a job does. Each is done at least once: whoever does it finds out what a lost attempt achieved.
+    JobKind {
+        /// Fetches the bytes of a message's file from its provider.
+        FetchMedia = 1, "fetch_media";
+        /// Reads a business account's templates from WhatsApp.
+        SyncTemplates = 2, "sync_templates";
+        /// Sends one leg of a notification.
+        NotifyLeg = 3, "notify_leg";
+    }
+}
+
+impl JobKind {
+    /// How many of this kind one server works on at once.
+    pub const fn concurrency(self) -> usize {
+        match self {
+            Self::FetchMedia => 8,
+            Self::SyncTemplates => 2,
+            Self::NotifyLeg => 16,
+        }
+    }
+}
