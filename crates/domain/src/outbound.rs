@@ -51,12 +51,25 @@ pub struct SendFailure {
 /// What to do with a message after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was certainly not sent; try again, not before `after` when the provider named a time.
+    /// It was certainly not sent; try again a few times, not before `after` when the provider named a time.
     Retry { after: Option<Duration> },
+    /// It was certainly not sent, and neither is anything else over this account for now: too much was sent, or the
+    /// provider is down or in maintenance. The account's queue waits, for `after` when the provider named a time.
+    Hold { after: Option<Duration> },
+    /// It was certainly not sent: too much went to this recipient. Their messages wait, for `after` when the
+    /// provider named a time; the others go on.
+    SlowRecipient { after: Option<Duration> },
     /// It was certainly not sent, and never will be as it is.
     Fail,
     /// The account's credentials or standing are at fault: nothing more goes out over it until that is mended.
     PauseAccount,
     /// It may have been sent: the answer was lost. Never resent blindly.
     Uncertain,
+}
+
+impl Verdict {
+    /// Whether the same call may simply be made again later.
+    pub const fn is_temporary(self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::Hold { .. } | Self::SlowRecipient { .. })
+    }
 }

@@ -300,11 +300,11 @@ impl Engine {
             Err(failure) => {
                 let text = error_text(&failure.error);
                 let verdict = match failure.verdict {
-                    Verdict::Retry { .. } if lease.attempt >= ATTEMPTS => Verdict::Fail,
+                    verdict if verdict.is_temporary() && lease.attempt >= ATTEMPTS => Verdict::Fail,
                     verdict => verdict,
                 };
                 let ended = match verdict {
-                    Verdict::Retry { after } => {
+                    Verdict::Retry { after } | Verdict::Hold { after } | Verdict::SlowRecipient { after } => {
                         let wait = backoff(lease.attempt, unit()).max(after.unwrap_or_default());
                         Ended::Retry(now.plus(wait))
                     }
@@ -384,6 +384,8 @@ impl Engine {
 const fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Retry { .. } => "retry",
+        Verdict::Hold { .. } => "held",
+        Verdict::SlowRecipient { .. } => "slowed",
         Verdict::Fail => "failed",
         Verdict::PauseAccount => "paused",
         Verdict::Uncertain => "uncertain",

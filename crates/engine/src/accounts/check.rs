@@ -35,15 +35,15 @@ fn sentence(error: &ProviderError) -> String {
 fn failed(before: ChannelStatus, failure: &SendFailure) -> Check {
     let status = match failure.verdict {
         Verdict::PauseAccount | Verdict::Fail => ChannelStatus::Disconnected,
-        Verdict::Retry { .. } | Verdict::Uncertain if before == ChannelStatus::Connected => before,
-        Verdict::Retry { .. } | Verdict::Uncertain => ChannelStatus::Pending,
+        _ if before == ChannelStatus::Connected => before,
+        _ => ChannelStatus::Pending,
     };
     Check { status: Some(status), last_error: Some(sentence(&failure.error)), ..Check::default() }
 }
 
 /// The account works, but its webhooks may not come.
 fn unsubscribed(before: ChannelStatus, mut check: Check, failure: &SendFailure) -> Check {
-    if before != ChannelStatus::Connected || !matches!(failure.verdict, Verdict::Retry { .. }) {
+    if before != ChannelStatus::Connected || !failure.verdict.is_temporary() {
         check.status = Some(ChannelStatus::Pending);
     }
     check.last_error = Some(format!("Webhooks are not set up. {}", sentence(&failure.error)));

@@ -199,7 +199,7 @@ fn unreadable() -> SendFailure {
 fn unanswered(error: reqwest::Error) -> SendFailure {
     let error = error.without_url();
     let (title, verdict) = if error.is_connect() {
-        ("Telegram could not be reached.", Verdict::Retry { after: None })
+        ("Telegram could not be reached.", Verdict::Hold { after: None })
     } else if error.is_builder() {
         ("The call to Telegram could not be made.", Verdict::Fail)
     } else if error.is_timeout() {

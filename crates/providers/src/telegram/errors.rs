@@ -48,7 +48,7 @@ pub fn classify(http_status: u16, body: &[u8]) -> SendFailure {
         parameters["retry_after"].as_u64().map(|seconds| Duration::from_secs(seconds.min(LONGEST_WAIT)));
     let known = title.to_ascii_lowercase();
     let verdict = match code {
-        429 => Verdict::Retry { after },
+        429 => Verdict::SlowRecipient { after },
         // An unknown method is our mistake; any other 404 is an unknown token.
         404 if known.contains("method not found") => Verdict::Fail,
         401 | 404 | 421 => Verdict::PauseAccount,
@@ -63,6 +63,7 @@ fn not_from_telegram(http_status: u16) -> SendFailure {
     let verdict = match http_status {
         400 | 413 | 414 => Verdict::Fail,
         401 | 404 => Verdict::PauseAccount,
+        429 => Verdict::Hold { after: None },
         300..500 => Verdict::Retry { after: None },
         _ => Verdict::Uncertain,
     };
@@ -187,11 +188,11 @@ mod tests {
                 "parameters": parameters });
             classify(429, body.to_string().as_bytes()).verdict
         };
-        let after = |seconds| Verdict::Retry { after: Some(Duration::from_secs(seconds)) };
+        let after = |seconds| Verdict::SlowRecipient { after: Some(Duration::from_secs(seconds)) };
         assert_eq!(flood(json!({ "retry_after": 7 })), after(7));
         assert_eq!(flood(json!({ "retry_after": u64::MAX })), after(LONGEST_WAIT));
-        assert_eq!(flood(json!({})), Verdict::Retry { after: None });
-        assert_eq!(classify(429, b"").verdict, Verdict::Retry { after: None });
+        assert_eq!(flood(json!({})), Verdict::SlowRecipient { after: None });
+        assert_eq!(classify(429, b"").verdict, Verdict::Hold { after: None });
     }
 
     #[test]

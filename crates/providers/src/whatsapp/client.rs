@@ -129,8 +129,9 @@ async fn call(request: RequestBuilder, access_token: &str) -> Result<Map<String,
         return Ok(answer);
     }
     let mut failure = classify(status.as_u16(), &body);
-    if let (Verdict::Retry { after: told @ None }, Some(after)) = (&mut failure.verdict, after) {
-        *told = Some(after);
+    if let Verdict::Retry { after: told @ None } | Verdict::Hold { after: told @ None } = &mut failure.verdict
+    {
+        *told = after;
     }
     if !access_token.is_empty() {
         let error = &mut failure.error;
@@ -180,7 +181,7 @@ fn unsent(error: reqwest::Error) -> SendFailure {
             "WhatsApp cannot be reached",
             detail,
             "Nothing to do if it passes: Kabar tries again; else check the network and Meta's status page.",
-            Verdict::Retry { after: None },
+            Verdict::Hold { after: None },
         );
     }
     if error.is_builder() {

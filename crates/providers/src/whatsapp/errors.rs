@@ -48,7 +48,8 @@ fn refused(http_status: u16, error: &Value) -> SendFailure {
     let verdict = match known {
         Some(known) => known.verdict,
         None if http_status == 401 => Verdict::PauseAccount,
-        None if transient || http_status == 429 || http_status >= 500 => Verdict::Retry { after: None },
+        None if http_status == 429 => Verdict::Hold { after: None },
+        None if transient || http_status >= 500 => Verdict::Retry { after: None },
         None => Verdict::Fail,
     };
     let action =
@@ -75,7 +76,7 @@ fn unexplained(http_status: u16) -> SendFailure {
         429 => (
             "Too many calls",
             "Nothing to do: Kabar slows down and tries again.",
-            Verdict::Retry { after: None },
+            Verdict::Hold { after: None },
         ),
         300..=399 | 400..=407 | 409..=499 => (
             "Something other than WhatsApp answered",
@@ -148,7 +149,7 @@ mod tests {
                 "error_data": {"messaging_product": "whatsapp", "details": "Too many messages sent."},
                 "fbtrace_id": "A"}),
         );
-        assert_eq!(failure.verdict, Verdict::Retry { after: None });
+        assert_eq!(failure.verdict, Verdict::Hold { after: None });
         assert_eq!((failure.error.code, failure.error.title.as_str()), (130_429, "Rate limit hit"));
         assert_eq!(failure.error.detail.as_deref(), Some("Too many messages sent."));
         assert!(failure.error.action.unwrap().ends_with('.'));
@@ -158,6 +159,7 @@ mod tests {
     fn the_code_decides_what_becomes_of_a_message() {
         let retry = |seconds| Verdict::Retry { after: Some(Duration::from_secs(seconds)) };
         let soon = Verdict::Retry { after: None };
+        let hold = Verdict::Hold { after: None };
         for (number, verdict) in [
             (0, Verdict::PauseAccount),
             (190, Verdict::PauseAccount),
@@ -166,10 +168,11 @@ mod tests {
             (131_031, Verdict::PauseAccount),
             (133_010, Verdict::PauseAccount),
             (1, soon),
-            (4, soon),
-            (80_007, soon),
+            (2, hold),
+            (4, hold),
+            (80_007, hold),
             (131_000, soon),
-            (131_057, soon),
+            (131_057, hold),
             (100, Verdict::Fail),
             (131_026, Verdict::Fail),
             (131_047, Verdict::Fail),
@@ -178,7 +181,7 @@ mod tests {
             (131_049, Verdict::Fail),
             (132_001, Verdict::Fail),
             (2_388_103, Verdict::Fail),
-            (131_056, retry(4)),
+            (131_056, Verdict::SlowRecipient { after: None }),
             (132_069, retry(3_600)),
             (134_101, retry(600)),
         ] {
@@ -191,7 +194,7 @@ mod tests {
         let unknown = |status| answer(status, &json!({"message": "New", "code": 999_999})).verdict;
         assert_eq!(unknown(400), Verdict::Fail);
         assert_eq!(unknown(401), Verdict::PauseAccount);
-        assert_eq!(unknown(429), Verdict::Retry { after: None });
+        assert_eq!(unknown(429), Verdict::Hold { after: None });
         assert_eq!(unknown(503), Verdict::Retry { after: None });
         let transient = answer(400, &json!({"message": "New", "code": 999_999, "is_transient": true}));
         assert_eq!(transient.verdict, Verdict::Retry { after: None });
@@ -204,11 +207,11 @@ mod tests {
         }
         assert_eq!(classify(301, b"").verdict, Verdict::Fail);
         assert_eq!(classify(404, b"not here").verdict, Verdict::Fail);
-        assert_eq!(classify(429, b"").verdict, Verdict::Retry { after: None });
+        assert_eq!(classify(429, b"").verdict, Verdict::Hold { after: None });
         assert_eq!(classify(401, b"{}").verdict, Verdict::PauseAccount);
         assert_eq!(
             answer(503, &json!({"code": 2, "message": "Down"})).verdict,
-            Verdict::Retry { after: None }
+            Verdict::Hold { after: None }
         );
     }
 

@@ -127,7 +127,7 @@ async fn failures_never_show_the_token() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for base in [format!("http://{address}"), "data:x".to_owned()] {
         let failure = client(&base, PATIENCE).send(TOKEN, &message()).await.unwrap_err();
-        assert!(matches!(failure.verdict, Verdict::Retry { .. } | Verdict::PauseAccount), "{failure:?}");
+        assert!(matches!(failure.verdict, Verdict::Hold { .. } | Verdict::PauseAccount), "{failure:?}");
         assert!(!format!("{failure:?}").contains("s3cret"), "{failure:?}");
     }
 }

@@ -118,7 +118,7 @@ async fn what_was_never_sent_is_tried_again() {
     drop(listener);
     let client = Client::new(crate::http::client(Duration::from_secs(2)).unwrap(), base);
     let failure = client.send("106", TOKEN, &message()).await.unwrap_err();
-    assert_eq!(failure.verdict, Verdict::Retry { after: None });
+    assert_eq!(failure.verdict, Verdict::Hold { after: None });
     let failure = client.send("106", "line\nbreak", &message()).await.unwrap_err();
     assert_eq!(failure.verdict, Verdict::PauseAccount);
     let failure = client.send("106", TOKEN, &OutboundMessage { body: None, ..message() }).await.unwrap_err();
@@ -134,9 +134,9 @@ async fn a_refusal_is_classified_and_the_token_kept_out() {
     let busy = r#"{"error":{"code":80007,"message":"(#80007) Too many calls"}}"#;
     let usage = "x-business-use-case-usage: {\"1\":[{\"estimated_time_to_regain_access\":3}]}\r\n";
     let failure = send(Peer::Answer(400, usage, busy.to_owned())).await.unwrap_err();
-    assert_eq!(failure.verdict, Verdict::Retry { after: Some(Duration::from_mins(3)) });
+    assert_eq!(failure.verdict, Verdict::Hold { after: Some(Duration::from_mins(3)) });
     let failure = send(Peer::Answer(429, "retry-after: 7\r\n", String::new())).await.unwrap_err();
-    assert_eq!(failure.verdict, Verdict::Retry { after: Some(Duration::from_secs(7)) });
+    assert_eq!(failure.verdict, Verdict::Hold { after: Some(Duration::from_secs(7)) });
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ const fn rows(from: i64, to: i64, verdict: Verdict, title: &'static str, action:
 const FAIL: Verdict = Verdict::Fail;
 const PAUSE: Verdict = Verdict::PauseAccount;
 const RETRY: Verdict = Verdict::Retry { after: None };
+const HOLD: Verdict = Verdict::Hold { after: None };
+const SLOW: Verdict = Verdict::SlowRecipient { after: None };
 
 const fn after(seconds: u64) -> Verdict {
     Verdict::Retry { after: Some(Duration::from_secs(seconds)) }
@@ -51,9 +53,9 @@ const REONBOARD: &str = "Disconnect the number in the WhatsApp Business app and 
 static TABLE: &[Row] = &[
     row(0, PAUSE, "Authentication failed", TOKEN),
     row(1, RETRY, "Invalid request or server fault", LATER),
-    row(2, RETRY, "Service temporarily down", LATER),
+    row(2, HOLD, "Service temporarily down", LATER),
     row(3, PAUSE, "The app lacks a capability", RIGHTS),
-    row(4, RETRY, "Too many calls by the app", SLOWER),
+    row(4, HOLD, "Too many calls by the app", SLOWER),
     row(10, PAUSE, "Permission denied", RIGHTS),
     row(
         33,
@@ -71,9 +73,9 @@ static TABLE: &[Row] = &[
         "Blocked for breaking a policy",
         "See WhatsApp Manager for what Meta objects to and appeal; nothing can be sent until it is settled.",
     ),
-    row(80_007, RETRY, "Too many calls for the business account", SLOWER),
+    row(80_007, HOLD, "Too many calls for the business account", SLOWER),
     row(130_403, FAIL, "You blocked this person", "Unblock the person to write to them."),
-    row(130_429, RETRY, "Too many messages at once", SLOWER),
+    row(130_429, HOLD, "Too many messages at once", SLOWER),
     row(
         130_472,
         FAIL,
@@ -96,7 +98,7 @@ static TABLE: &[Row] = &[
         "A parameter's value is not valid",
         "Check the recipient and the content; the details name the part.",
     ),
-    row(131_016, RETRY, "Service unavailable", LATER),
+    row(131_016, HOLD, "Service unavailable", LATER),
     row(131_020, FAIL, "The group has nobody else in it", "Invite somebody to the group first."),
     row(131_021, FAIL, "The recipient is the sender", "Choose a recipient other than the number itself."),
     row(
@@ -165,10 +167,10 @@ static TABLE: &[Row] = &[
         "Check the file's type and size, and that its link can be reached; Kabar tries again.",
     ),
     row(131_055, FAIL, "Only marketing can be sent this way", REPORT),
-    row(131_056, after(4), "Too many messages to one person", SLOWER),
+    row(131_056, SLOW, "Too many messages to one person", SLOWER),
     row(
         131_057,
-        RETRY,
+        HOLD,
         "The account is in maintenance",
         "Nothing to do: it takes some minutes, and Kabar tries again.",
     ),
@@ -265,7 +267,7 @@ static TABLE: &[Row] = &[
         "An earlier deregistration is incomplete",
         "Deregister the number again, then register it.",
     ),
-    row(133_004, RETRY, "Server temporarily unavailable", LATER),
+    row(133_004, HOLD, "Server temporarily unavailable", LATER),
     row(
         133_005,
         PAUSE,
@@ -358,7 +360,7 @@ static TABLE: &[Row] = &[
     ),
     row(
         2_494_100,
-        RETRY,
+        HOLD,
         "The number is in maintenance",
         "Nothing to do: it takes some minutes, and Kabar tries again.",
     ),
