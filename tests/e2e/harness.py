@@ -207,6 +207,8 @@ class Kabar:
             "TELEGRAM_WEBHOOK_SECRET": self.keys.telegram_secret,
             "KABAR_META_BASE_URL": provider,
             "KABAR_TELEGRAM_BASE_URL": provider,
+            # Addresses that tests give as users lead to this machine.
+            "KABAR_ALLOWED_NETWORKS": "127.0.0.0/8",
             **(environment or {}),
         }
         self.environment = {name: value for name, value in wanted.items() if value is not None}

@@ -111,6 +111,7 @@ def test_answers_are_as_described(server, organisation, account, document):
         f"/conversations/{message['conversation_id']}": "/conversations/{}",
         f"/conversations/{message['conversation_id']}/messages": "/conversations/{}/messages",
         "/inbox": "/inbox",
+        "/events": "/events",
     }
     described = {re.sub(r"\{\w+\}", "{}", path): item for path, item in document["paths"].items()}
     for path, template in paths.items():

@@ -120,6 +120,8 @@ ids! {
     /// One event on its way to one endpoint.
     WebhookDeliveryId,
     NotificationId,
+    /// What an event is about, whatever that is.
+    SubjectId,
 }
 
 #[cfg(test)]

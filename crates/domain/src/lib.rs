@@ -4,6 +4,7 @@
 pub mod access;
 pub mod channel;
 pub mod clock;
+pub mod event;
 pub mod id;
 pub mod inbound;
 pub mod job;
@@ -12,4 +13,5 @@ pub mod outbound;
 
 pub use access::{Abilities, Ability, Role};
 pub use clock::{Clock, Timestamp};
+pub use event::EventFilter;
 pub use id::*;

@@ -100,6 +100,21 @@ impl Engine {
         })
     }
 
+    /// Whether a caller who was let in would be let in now, to read.
+    pub(crate) async fn is_still_good(&self, principal: &Principal) -> Result<bool> {
+        let named = Named::Id(principal.organisation_id);
+        let found = tokens::find(&mut self.store.reader().await?, Key::Id(principal.token_id), named).await?;
+        let now = self.clock.now();
+        Ok(found.is_some_and(|found| {
+            found.expires_at.is_none_or(|at| at > now)
+                && found.disabled_at.is_none()
+                && found.membership.is_some_and(|(organisation, role)| {
+                    organisation == principal.organisation_id
+                        && role.abilities().meet(principal.token_abilities).allows(Ability::Read)
+                })
+        }))
+    }
+
     /// Records the use apart from the request: a busy or full database must not hold up or fail a read.
     fn touch_token(&self, id: i64, now: Timestamp) {
         let store = self.store.clone();

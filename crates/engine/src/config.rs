@@ -23,6 +23,8 @@ pub struct Config {
     pub allowed_networks: Vec<IpNet>,
     /// Days that applied webhook bodies are kept for replay.
     pub inbound_retention_days: u32,
+    /// Days that events are kept for those who come back.
+    pub event_retention_days: u32,
     /// Messages sent at the same time.
     pub outbound_concurrency: usize,
 }
@@ -40,6 +42,7 @@ impl Config {
             telegram_webhook_secret: None,
             allowed_networks: Vec::new(),
             inbound_retention_days: 30,
+            event_retention_days: 90,
             outbound_concurrency: 64,
         }
     }

@@ -19,8 +19,12 @@ use crate::metrics::Metrics;
 
 /// Longest wait for a provider's answer.
 pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Log entries deleted at a time.
-const PRUNE: i64 = 1_000;
+/// Log entries or events deleted at a time.
+pub(crate) const PRUNE: i64 = 1_000;
+/// How often old events are looked for.
+const EVENTS_PRUNE: Duration = Duration::from_hours(1);
+/// How often the database is asked for events that this process did not record.
+const EVENTS_POLL: Duration = Duration::from_secs(1);
 /// How often what other nodes changed is looked at, and old rows are cleared.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
@@ -48,6 +52,8 @@ pub struct Engine {
     pub(crate) outbound_ready: Notify,
     /// Jobs were added.
     pub(crate) jobs_ready: Notify,
+    /// Recent events.
+    pub(crate) feed: crate::events::Feed,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
 }
@@ -76,6 +82,7 @@ impl Engine {
             lag: Lag::default(),
             outbound_ready: Notify::new(),
             jobs_ready: Notify::new(),
+            feed: crate::events::Feed::default(),
             claim_wanted: Notify::new(),
             store,
             clock,
@@ -109,6 +116,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_housekeeping(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.look_for_events(token).await }));
         Ok(Running { stop, workers, log_writers })
     }
 
@@ -129,10 +139,30 @@ impl Engine {
         }))
     }
 
+    /// Finds what other nodes, or commands on this machine, recorded.
+    async fn look_for_events(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.store.look_for_events().await {
+                tracing::warn!(%error, "new events cannot be looked for now");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(EVENTS_POLL) => {}
+            }
+        }
+    }
+
     async fn run_housekeeping(&self, stop: CancellationToken) {
+        let mut prune_at = self.clock.now();
         while !stop.is_cancelled() {
             if let Err(error) = self.housekeep().await {
                 tracing::warn!(%error, "housekeeping did not finish; it is tried again");
+            }
+            if self.clock.now() >= prune_at {
+                if let Err(error) = self.prune_events().await {
+                    tracing::warn!(%error, "old events could not be forgotten; it is tried again");
+                }
+                prune_at = self.clock.now().plus(EVENTS_PRUNE);
             }
             tokio::select! {
                 () = stop.cancelled() => {}

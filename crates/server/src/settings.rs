@@ -65,6 +65,7 @@ settings! {
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
     allowed_networks, "KABAR_ALLOWED_NETWORKS", "Private networks that addresses given by users (webhook endpoints, files) may lead to, separated by commas, as 10.0.0.0/8 [default: none]";
     inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
+    event_retention_days, "KABAR_EVENT_RETENTION_DAYS", "Days that events are kept for streams and webhook endpoints that come back [default: 90]";
     outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 64]";
     database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
     log_level, "KABAR_LOG", "error, warn, info, debug or trace, also per module (kabar_engine=debug) [default: info]";
@@ -260,6 +261,12 @@ impl Settings {
                 "inbound_retention_days",
                 self.inbound_retention_days.as_deref(),
                 30,
+                1..=3650,
+            )?,
+            event_retention_days: number(
+                "event_retention_days",
+                self.event_retention_days.as_deref(),
+                90,
                 1..=3650,
             )?,
             outbound_concurrency: number(

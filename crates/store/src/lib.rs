@@ -1,6 +1,7 @@
 //! All SQL. One text serves SQLite and PostgreSQL; what must differ is named where it differs.
 
 pub mod accounts;
+mod announce;
 pub mod apply;
 mod bulk;
 pub mod changes;

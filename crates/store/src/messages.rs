@@ -165,3 +165,48 @@ pub async fn find_message(
     let found: Vec<_> = select.fetch(db).await?.into_iter().map(message).collect::<Result<_>>()?;
     Ok(with_replies(db, organisation, found).await?.into_iter().next())
 }
+
+/// What an app that hears of a message wants to know of it.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub id: MessageId,
+    pub conversation_id: ConversationId,
+    pub channel_id: ChannelId,
+    pub contact_id: Option<ContactId>,
+    pub direction: Direction,
+    pub kind: MessageKind,
+    pub status: MessageStatus,
+    pub body: Option<String>,
+    pub provider_message_id: Option<String>,
+    pub occurred_at: Timestamp,
+}
+
+/// These messages, as they are now, in no order.
+pub async fn summaries(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    ids: Vec<MessageId>,
+) -> Result<Vec<Summary>> {
+    let mut select = Select::new(
+        "SELECT id, conversation_id, channel_id, contact_id, direction, kind, status, body, provider_message_id,
+                occurred_at
+         FROM messages WHERE organisation_id = ?",
+        args![organisation],
+    );
+    select.push_in("AND id IN", ids.into_iter().map(Bind::value).collect());
+    let summary = |mut row: Row| {
+        Ok(Summary {
+            id: row.get(0)?,
+            conversation_id: row.get(1)?,
+            channel_id: row.get(2)?,
+            contact_id: row.get(3)?,
+            direction: row.get(4)?,
+            kind: row.get(5)?,
+            status: row.get(6)?,
+            body: row.get(7)?,
+            provider_message_id: row.get(8)?,
+            occurred_at: row.get(9)?,
+        })
+    };
+    select.fetch(db).await?.into_iter().map(summary).collect()
+}

@@ -78,15 +78,22 @@ pub struct Window<P> {
 
 /// `text` as a pattern of `LIKE … ESCAPE '\'` that finds it anywhere.
 pub(crate) fn contains(text: &str) -> String {
+    format!("%{}%", escaped(text))
+}
+
+/// `text` as a pattern of `LIKE … ESCAPE '\'` that finds what begins with it.
+pub(crate) fn begins(text: &str) -> String {
+    format!("{}%", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
     for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }
         pattern.push(letter);
     }
-    pattern.push('%');
     pattern
 }
 

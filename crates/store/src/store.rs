@@ -10,6 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
 
+use crate::announce::Announcer;
 use crate::bulk::Rows;
 use crate::counters::{self, Counter};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub struct Options {
 
 /// A database, cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store(pub(crate) Arc<Backend>);
+pub struct Store(pub(crate) Arc<Backend>, pub(crate) Arc<Announcer>);
 
 #[derive(Debug)]
 pub(crate) enum Backend {
@@ -82,7 +83,7 @@ impl Store {
                 "the database URL must begin with sqlite:// or postgres://".into(),
             ));
         };
-        Ok(Self(Arc::new(backend)))
+        Ok(Self(Arc::new(backend), Arc::default()))
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -111,7 +112,7 @@ impl Store {
             Backend::Sqlite(sqlite) => Inner::Sqlite(SqliteTx::begin(&sqlite.writer).await?),
             Backend::Postgres(pool) => Inner::Postgres(postgres::unless_away(pool, pool.begin()).await?),
         };
-        Ok(Tx { inner, counts: BTreeMap::new(), events: BTreeMap::new() })
+        Ok(Tx { inner, counts: BTreeMap::new(), events: BTreeMap::new(), announcer: Arc::clone(&self.1) })
     }
 
     /// Closes every connection; what is under way ends first.
@@ -173,6 +174,7 @@ pub struct Tx {
     pub(crate) inner: Inner,
     counts: BTreeMap<(OrganisationId, Counter), i64>,
     events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
+    announcer: Arc<Announcer>,
 }
 
 #[derive(Debug)]
@@ -218,13 +220,18 @@ impl Tx {
         for ((organisation, counter), by) in std::mem::take(&mut self.counts) {
             counters::add(&mut self, organisation, counter, by).await?;
         }
+        let mut recorded = Vec::new();
         for (organisation, events) in std::mem::take(&mut self.events) {
-            events::append(&mut self, organisation, events).await?;
+            if !events.is_empty() {
+                recorded.push((organisation, events::append(&mut self, organisation, events).await?));
+            }
         }
         match self.inner {
-            Inner::Sqlite(tx) => tx.commit(),
-            Inner::Postgres(tx) => Ok(tx.commit().await?),
+            Inner::Sqlite(tx) => tx.commit()?,
+            Inner::Postgres(tx) => tx.commit().await?,
         }
+        self.announcer.announce(&recorded);
+        Ok(())
     }
 
     /// Runs a query that reads `FROM {rows}` (as `u`) for all rows at once; result rows come in no order, so

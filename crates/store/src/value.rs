@@ -200,7 +200,8 @@ ids!(
     kabar_domain::FileId,
     kabar_domain::WebhookEndpointId,
     kabar_domain::WebhookDeliveryId,
-    kabar_domain::NotificationId
+    kabar_domain::NotificationId,
+    kabar_domain::SubjectId
 );
 
 macro_rules! codes {

@@ -5,6 +5,7 @@ mod channels;
 mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
+mod events;
 mod health;
 mod held;
 mod inbox;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         channels::routes(),
         contacts::routes(),
         conversations::routes(),
+        events::routes(),
         health::routes(),
         held::routes(),
         inbox::routes(),
