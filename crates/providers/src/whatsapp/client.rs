@@ -53,10 +53,10 @@ impl Client {
         access_token: &str,
         message: &OutboundMessage,
     ) -> Result<Accepted, SendFailure> {
-        let body = payload(message).map_err(|sentence| SendFailure {
+        let body = payload(message).map_err(|refused| SendFailure {
             error: ProviderError {
                 title: "The message cannot be sent over WhatsApp".to_owned(),
-                detail: Some(sentence),
+                detail: Some(refused.reason),
                 action: Some("Change the message and send it again.".to_owned()),
                 ..ProviderError::default()
             },

@@ -1,184 +1,33 @@
-//! Sending: a message is checked, stored and queued in one transaction; the sender takes it from there.
+//! Where a message goes: channel, contact, conversation, recipient.
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus, ConversationStatus};
 use kabar_domain::inbound::{Identity, IdentityKind};
-use kabar_domain::message::{Media, MessageKind, Platform};
-use kabar_domain::outbound::{OutboundMessage, Recipient};
-use kabar_domain::{
-    Ability, AccountId, ChannelId, Clock, ContactId, ConversationId, MessageId, OrganisationId, Timestamp,
-};
-use kabar_providers::{telegram, whatsapp};
+use kabar_domain::message::Platform;
+use kabar_domain::outbound::{Recipient, Unsendable};
+use kabar_domain::{AccountId, ChannelId, Clock, ContactId, ConversationId, OrganisationId, Timestamp};
 use kabar_store::apply::{self, ConversationKey, NewConversation};
 use kabar_store::channels::Channel;
 use kabar_store::contacts::Contact;
 use kabar_store::counters::Counter;
 use kabar_store::events::NewEvent;
-use kabar_store::outbound::{self, NewOutbound};
-use kabar_store::{Tx, accounts, channels, contacts, conversations, messages};
-use serde_json::json;
-use url::Url;
+use kabar_store::{Tx, accounts, channels, contacts, conversations};
 
-use crate::auth::Principal;
+use super::SendMessage;
+use super::draft::required_without_conversation;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
-use crate::outbound::shows_text;
-
-/// A message somebody wants sent, as a client gave it.
-#[derive(Clone, Debug, Default)]
-pub struct SendMessage {
-    /// Required with `wa_id`; of a group, enough by itself.
-    pub channel_id: Option<String>,
-    /// An existing conversation; then the others are not needed.
-    pub conversation_id: Option<String>,
-    /// Digits of a WhatsApp number, or a Telegram user's id.
-    pub wa_id: Option<String>,
-    /// `text` unless given.
-    pub kind: Option<String>,
-    /// The text, or the caption.
-    pub body: Option<String>,
-    /// Where the provider fetches the file; https.
-    pub media_url: Option<String>,
-    /// Shown to the recipient for a document.
-    pub filename: Option<String>,
-    /// Our id of the message it answers.
-    pub reply_to: Option<String>,
-}
-
-/// Checked for form, not yet against the database.
-struct Draft {
-    kind: MessageKind,
-    body: Option<String>,
-    media: Option<Media>,
-}
-
-const SENDABLE: &[MessageKind] =
-    &[MessageKind::Text, MessageKind::Image, MessageKind::Document, MessageKind::Audio, MessageKind::Video];
-
-fn required_without_conversation(field: &str) -> String {
-    format!("The {} field is required when conversation id is not present.", field.replace('_', " "))
-}
-
-fn draft(request: &SendMessage) -> Result<Draft> {
-    let mut invalid = Invalid::default();
-    let filled = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
-    if !filled(&request.conversation_id) && !filled(&request.channel_id) {
-        for field in ["channel_id", "wa_id"] {
-            if field == "channel_id" || !filled(&request.wa_id) {
-                invalid.add(field, required_without_conversation(field));
-            }
-        }
-    }
-    let kind = match request.kind.as_deref() {
-        None | Some("") => Some(MessageKind::Text),
-        Some(name) => MessageKind::from_name(name).filter(|kind| SENDABLE.contains(kind)),
-    };
-    if kind.is_none() {
-        invalid.add("type", "The selected type is invalid.");
-    }
-    let kind = kind.unwrap_or(MessageKind::Text);
-    let is_media = kind != MessageKind::Text;
-    if !is_media && !filled(&request.body) {
-        invalid.add("body", "The body field is required.");
-    }
-    let mut media = None;
-    match request.media_url.as_deref().filter(|url| !url.is_empty()) {
-        None if is_media => {
-            invalid.add("media_url", format!("The media url field is required when type is {kind}."));
-        }
-        Some(text) => match Url::parse(text) {
-            Ok(url) if url.scheme() == "https" && url.host().is_some() => {
-                if is_media {
-                    media = Some(Media {
-                        url: Some(text.to_owned()),
-                        filename: request.filename.clone(),
-                        ..Media::default()
-                    });
-                } else {
-                    invalid.add(
-                        "type",
-                        "The type field must be image, document, audio or video with a media url.",
-                    );
-                }
-            }
-            _ => invalid.add("media_url", "The media url field must be a valid https URL."),
-        },
-        None => {}
-    }
-    invalid.check()?;
-    Ok(Draft { kind, body: request.body.clone().filter(|body| !body.trim().is_empty()), media })
-}
 
 /// Where a message goes.
-struct Target {
-    channel: Channel,
+pub(super) struct Target {
+    pub channel: Channel,
     /// `None` for a group.
-    contact: Option<ContactId>,
-    conversation: ConversationId,
-    recipient: Recipient,
+    pub contact: Option<ContactId>,
+    pub conversation: ConversationId,
+    pub recipient: Recipient,
 }
 
 impl Engine {
-    /// Queues a message. The answer is the stored message, `queued`.
-    pub async fn send_message(
-        &self,
-        principal: &Principal,
-        request: SendMessage,
-    ) -> Result<messages::Message> {
-        principal.require(Ability::Send)?;
-        let draft = draft(&request)?;
-        let now = self.clock.now();
-        let organisation = principal.organisation_id;
-        let mut tx = self.store.begin().await?;
-        let mut recorded = Vec::new();
-        let target = self.target(&mut tx, organisation, &request, now, &mut recorded).await?;
-        let account_id = sending_account(&mut tx, &target.channel).await?;
-        let reply_to = match request.reply_to.as_deref().filter(|id| !id.is_empty()) {
-            None => None,
-            Some(id) => {
-                let unknown = || Invalid::one("reply_to", "The selected reply to is invalid.");
-                let id: MessageId = id.parse().map_err(|_| unknown())?;
-                let quoted = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(unknown)?;
-                if quoted.conversation_id != target.conversation {
-                    return Err(Invalid::one(
-                        "reply_to",
-                        "The quoted message belongs to another conversation.",
-                    ));
-                }
-                quoted.provider_message_id
-            }
-        };
-        let id = MessageId::new(&self.clock);
-        check_with_provider(&target, &draft, id, reply_to.clone())?;
-        let media = draft.media.as_ref().map(|media| json!([media]).to_string());
-        let message = NewOutbound {
-            organisation_id: organisation,
-            id,
-            conversation_id: target.conversation,
-            channel_id: target.channel.id,
-            account_id,
-            user_id: principal.user_id,
-            kind: draft.kind,
-            body: draft.body,
-            media,
-            payload: None,
-            reply_to,
-        };
-        outbound::enqueue(&mut tx, message, now).await?;
-        let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,
-            "contact_id": target.contact });
-        recorded.push(NewEvent {
-            kind: "message.queued",
-            subject_id: Some(id.uuid()),
-            data: Some(data.to_string()),
-        });
-        let stored = messages::find_message(&mut tx, organisation, id).await?;
-        tx.record(organisation, now, recorded);
-        tx.commit().await?;
-        self.outbound_ready.notify_one();
-        stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
-    }
-
-    async fn target(
+    pub(super) async fn target(
         &self,
         tx: &mut Tx,
         organisation: OrganisationId,
@@ -217,15 +66,16 @@ impl Engine {
             request.channel_id.as_deref().unwrap_or_default().trim().parse().map_err(|_| not_found())?;
         let channel = channels::find(tx, organisation, id).await?.ok_or_else(not_found)?;
         if channel.kind == ChannelKind::Group {
+            let topic = topic(&channel, request.topic.as_deref())?;
             let key = ConversationKey {
                 organisation_id: organisation,
                 peer_id: channel.id.uuid(),
                 channel_id: channel.id,
-                topic: String::new(),
+                topic: topic.clone().unwrap_or_default(),
             };
             let title = Some(channel.display_name.clone());
             let conversation = conversation(&self.clock, tx, key, None, title, now, recorded).await?;
-            let recipient = Recipient::Group { external_id: channel.external_id.clone(), topic: None };
+            let recipient = Recipient::Group { external_id: channel.external_id.clone(), topic };
             return Ok(Target { channel, contact: None, conversation, recipient });
         }
         let wa_id = request.wa_id.as_deref().filter(|wa_id| !wa_id.trim().is_empty());
@@ -265,7 +115,7 @@ impl Engine {
 
 /// The account a channel's messages go out over. What was said over a retired account goes on over the
 /// organisation's default one.
-async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
+pub(super) async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
     if channel.account.retired {
         let default = accounts::find_default(tx, channel.organisation_id).await?;
         if let Some(default) = default.filter(|default| default.platform == channel.platform) {
@@ -279,6 +129,21 @@ async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
         ));
     }
     Ok(channel.account_id)
+}
+
+/// A topic is a thread of a Telegram group.
+fn topic(channel: &Channel, given: Option<&str>) -> Result<Option<String>> {
+    let Some(topic) = given.map(str::trim).filter(|topic| !topic.is_empty()) else { return Ok(None) };
+    if channel.platform != Platform::Telegram {
+        let refused = Unsendable::capability("topic", "WhatsApp groups have no topics.");
+        return Err(Error::unsendable(channel.platform, refused));
+    }
+    match topic.parse::<i64>() {
+        // What is said in the general topic names none.
+        Ok(1) => Ok(None),
+        Ok(id) if id > 1 => Ok(Some(id.to_string())),
+        _ => Err(Invalid::one("topic", "The topic field must be a Telegram topic id, digits only.")),
+    }
 }
 
 const fn reaches(platform: Platform, kind: IdentityKind) -> bool {
@@ -347,28 +212,4 @@ async fn conversation(
             return Ok(id);
         }
     }
-}
-
-/// What the provider would refuse for its form is refused before it is queued.
-fn check_with_provider(
-    target: &Target,
-    draft: &Draft,
-    id: MessageId,
-    reply_to: Option<String>,
-) -> Result<()> {
-    let message = OutboundMessage {
-        callback_data: id.to_string(),
-        recipient: target.recipient.clone(),
-        kind: draft.kind,
-        body: draft.body.clone().filter(|_| shows_text(target.channel.platform, draft.kind)),
-        media: draft.media.clone(),
-        payload: json!({}),
-        reply_to,
-    };
-    let checked = match target.channel.platform {
-        Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
-        Platform::Telegram => telegram::request(&message).map(|_| ()),
-        Platform::Other => Err("Messages cannot be sent over this channel.".into()),
-    };
-    checked.map_err(|reason| Invalid::one("body", reason))
 }
