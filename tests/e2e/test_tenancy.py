@@ -11,6 +11,7 @@ import pytest
 
 import whatsapp as wa
 from api import UNKNOWN_ID, Api, data, refused, serial
+from harness import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -87,6 +88,7 @@ def resources(server, new_organisation):
     item = data(owner.api.post("/inbox", {"text": "rahasia"}))
     server.wait_applied()
     [held] = owner.held()
+    [template] = eventually(lambda: owner.api.all("/templates"))
     ids = {
         "organisations": owner.id,
         "messaging-accounts": account.id,
@@ -96,6 +98,7 @@ def resources(server, new_organisation):
         "messages": message["id"],
         "inbox": item["id"],
         "held": held["id"],
+        "templates": template["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

@@ -4,7 +4,6 @@
 pub mod access;
 pub mod channel;
 pub mod clock;
-pub mod content;
 pub mod event;
 pub mod id;
 pub mod inbound;

@@ -12,6 +12,7 @@ mod inbox;
 mod messages;
 mod messaging_accounts;
 mod organisations;
+mod templates;
 mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         messages::routes(),
         messaging_accounts::routes(),
         organisations::routes(),
+        templates::routes(),
         webhooks::routes(),
     ]
     .into_iter()
