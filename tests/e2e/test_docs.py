@@ -64,8 +64,6 @@ def test_both_documents_operations_are_there(document):
         ("get", "/api/v1/conversations/{}"),
         ("get", "/api/v1/conversations/{}/messages"),
         ("post", "/api/v1/messages"),
-        ("get", "/api/v1/templates"),
-        ("post", "/api/v1/templates/send"),
         ("get", "/api/v1/inbox"),
         ("post", "/api/v1/inbox"),
         ("get", "/webhooks/whatsapp"),
@@ -112,7 +110,6 @@ def test_answers_are_as_described(server, organisation, account, document):
         "/conversations": "/conversations",
         f"/conversations/{message['conversation_id']}": "/conversations/{}",
         f"/conversations/{message['conversation_id']}/messages": "/conversations/{}/messages",
-        "/templates": "/templates",
         "/inbox": "/inbox",
         "/events": "/events",
     }

@@ -11,7 +11,6 @@ import pytest
 
 import whatsapp as wa
 from api import UNKNOWN_ID, Api, data, refused, serial
-from harness import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -88,7 +87,6 @@ def resources(server, new_organisation):
     item = data(owner.api.post("/inbox", {"text": "rahasia"}))
     server.wait_applied()
     [held] = owner.held()
-    [template] = eventually(lambda: owner.api.all("/templates"))
     ids = {
         "organisations": owner.id,
         "messaging-accounts": account.id,
@@ -98,7 +96,6 @@ def resources(server, new_organisation):
         "messages": message["id"],
         "inbox": item["id"],
         "held": held["id"],
-        "templates": template["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

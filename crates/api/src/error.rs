@@ -31,6 +31,10 @@ pub(crate) struct ErrorText {
     pub message: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 /// The body of every error.
@@ -44,6 +48,14 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, Vec<String>>, required = false)]
     pub errors: &'a BTreeMap<String, Vec<String>>,
+    /// `capability_missing`: the provider has no such thing, whatever is asked of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub code: Option<&'a str>,
+    /// With `capability_missing`: `whatsapp` or `telegram`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub provider: Option<&'a str>,
     /// Equal to the header `X-Request-Id`.
     #[schema(value_type = String)]
     pub request_id: &'a str,
@@ -51,7 +63,7 @@ pub(crate) struct ErrorBody<'a> {
 
 impl Error {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        let text = ErrorText { message: message.into(), errors: BTreeMap::new() };
+        let text = ErrorText { message: message.into(), ..ErrorText::default() };
         Self { status, text, retry_after: None }
     }
 
@@ -90,7 +102,7 @@ impl From<kabar_engine::Error> for Error {
             Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
-            Engine::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Engine::Invalid(_) | Engine::CapabilityMissing { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Engine::Conflict(_) => StatusCode::CONFLICT,
             Engine::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Engine::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -108,7 +120,16 @@ impl From<kabar_engine::Error> for Error {
         let made = Self::new(status, error.to_string());
         match error {
             Engine::Invalid(invalid) => {
-                Self { text: ErrorText { message: made.text.message, errors: invalid.errors }, ..made }
+                Self { text: ErrorText { errors: invalid.errors, ..made.text }, ..made }
+            }
+            Engine::CapabilityMissing { provider, field, reason } => {
+                let text = ErrorText {
+                    errors: BTreeMap::from([(field, vec![reason])]),
+                    code: Some("capability_missing".to_owned()),
+                    provider: Some(provider.to_string()),
+                    ..made.text
+                };
+                Self { text, ..made }
             }
             Engine::TooManyAttempts { retry_after } => made.retry_after(retry_after),
             Engine::Unavailable(_) => made.retry_after(STORE_RETRY),

@@ -71,7 +71,13 @@ fn shape(response: Response, request_id: &str) -> Response {
         message: parts.status.canonical_reason().unwrap_or("Error").to_owned(),
         ..ErrorText::default()
     });
-    let body = ErrorBody { message: &text.message, errors: &text.errors, request_id };
+    let body = ErrorBody {
+        message: &text.message,
+        errors: &text.errors,
+        code: text.code.as_deref(),
+        provider: text.provider.as_deref(),
+        request_id,
+    };
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::CONTENT_TYPE);
     (parts, axum::Json(body)).into_response()

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod channel;
 pub mod clock;
+pub mod content;
 pub mod event;
 pub mod id;
 pub mod inbound;

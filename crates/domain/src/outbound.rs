@@ -23,6 +23,27 @@ pub struct OutboundMessage {
     pub reply_to: Option<String>,
 }
 
+/// Why a message cannot go over its provider as it is: found before it is queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsendable {
+    /// The request's field at fault, as `interactive.buttons.0.title`.
+    pub field: String,
+    /// A sentence for the person who wrote the message.
+    pub reason: String,
+    /// The provider has no such thing, whatever the field says.
+    pub is_capability: bool,
+}
+
+impl Unsendable {
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into(), is_capability: false }
+    }
+
+    pub fn capability(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { is_capability: true, ..Self::new(field, reason) }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
     Person(Identity),

@@ -18,7 +18,6 @@ use crate::error::{Error, Invalid, Result};
 use crate::page::{Page, PageRequest};
 use crate::rules;
 
-pub(crate) use check::sentence;
 pub use create::NewAccount;
 pub use kabar_store::accounts::Account;
 pub use update::AccountChange;

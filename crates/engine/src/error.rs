@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kabar_domain::Ability;
+use kabar_domain::message::Platform;
+use kabar_domain::outbound::Unsendable;
 
 /// An error for a client, or (for [`Error::Store`] and [`Error::Internal`]) for the log.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum Error {
     NotFoundText(&'static str),
     #[error("{0}")]
     Invalid(Invalid),
+    /// The provider has no such thing, whatever is asked of it.
+    #[error("{reason}")]
+    CapabilityMissing { provider: Platform, field: String, reason: String },
     #[error("{0}")]
     Conflict(String),
     #[error("Too Many Attempts.")]
@@ -36,6 +41,18 @@ pub enum Error {
     Store(#[from] kabar_store::Error),
     #[error("{0}")]
     Internal(String),
+}
+
+impl Error {
+    /// A message its provider would refuse.
+    pub(crate) fn unsendable(provider: Platform, refused: Unsendable) -> Self {
+        let Unsendable { field, reason, is_capability } = refused;
+        if is_capability {
+            Self::CapabilityMissing { provider, field, reason }
+        } else {
+            Invalid::one(&field, reason)
+        }
+    }
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

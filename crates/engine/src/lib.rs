@@ -26,7 +26,7 @@ pub mod organisations;
 pub mod outbound;
 pub mod page;
 pub mod patch;
-pub mod templates;
+mod templates;
 pub mod users;
 
 mod rules;

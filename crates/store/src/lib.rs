@@ -26,7 +26,6 @@ mod select;
 mod sqlite;
 pub mod statuses;
 mod store;
-pub mod templates;
 pub mod tokens;
 pub mod users;
 mod value;

@@ -31,7 +31,6 @@ models! {
     kabar_domain::ConversationId => EngineError::NotFound("Conversation");
     kabar_domain::MessageId => EngineError::NotFound("Message");
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
-    kabar_domain::TemplateId => EngineError::NotFoundText("Template not found.");
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
 }
 

@@ -1,8 +1,10 @@
 //! Sending.
 
 use axum::extract::State;
-use kabar_engine::messages::SendMessage;
+use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
+use kabar_engine::messages::{FileSource, SendMessage};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,21 +32,78 @@ struct SendRequest {
     #[serde(alias = "to")]
     #[schema(example = "966500000000")]
     wa_id: Option<String>,
-    /// `text`, `image`, `document`, `audio` or `video`; `text` unless given.
+    /// With a Telegram group's channel: the topic inside it.
+    topic: Option<String>,
+    /// `text`, `image`, `video`, `audio`, `voice`, `document`, `sticker`, `location`, `contacts`, `reaction`,
+    /// `interactive`, `flow` or `template`; `text` unless given.
     #[serde(rename = "type")]
     #[schema(example = "text")]
     kind: Option<String>,
-    /// The text, or the caption. Audio over WhatsApp shows none: there it is kept with the message only.
+    /// The text, or the caption of a file. Audio over WhatsApp shows none: there it is kept with the message only.
     #[serde(alias = "text")]
     #[schema(example = "Your order is on the way!")]
     body: Option<String>,
-    /// Where the provider fetches the file: a public https URL.
+    /// How `body` is marked up; `plain` unless given. It looks alike on WhatsApp and Telegram, as far as they can.
+    format: Option<TextFormat>,
+    /// Whether the first link of a text is shown with a preview. The provider decides unless given.
+    preview_url: Option<bool>,
+    /// Where the provider fetches the file: a public https URL. Or `media_id`, or `provider_media_id`.
     media_url: Option<String>,
+    /// A file of the media library.
+    #[schema(value_type = Option<Ulid>)]
+    media_id: Option<String>,
+    /// The provider's own id of a file: WhatsApp's media id, Telegram's `file_id`.
+    provider_media_id: Option<String>,
     /// A document's name as the recipient sees it.
     filename: Option<String>,
     /// The message this one answers.
     #[schema(value_type = Option<Ulid>)]
     reply_to: Option<String>,
+    /// The message that a `reaction` is put on; enough by itself to say where it goes.
+    #[schema(value_type = Option<Ulid>)]
+    message_id: Option<String>,
+    /// Of a `reaction`: one emoji, or empty to take the reaction away. Telegram takes some emoji only.
+    #[schema(example = "👍")]
+    emoji: Option<String>,
+    /// Of a `location`.
+    location: Option<Location>,
+    /// Of `contacts`. Telegram takes one, with a phone.
+    contacts: Option<Vec<ContactCard>>,
+    /// Of an `interactive` message. Telegram shows buttons and rows as an inline keyboard.
+    interactive: Option<Interactive>,
+    /// Of a `flow`; WhatsApp only.
+    flow: Option<Flow>,
+    /// Of a `template`; WhatsApp only.
+    #[schema(value_type = Option<Object>)]
+    template: Option<Value>,
+}
+
+impl From<SendRequest> for SendMessage {
+    fn from(request: SendRequest) -> Self {
+        Self {
+            channel_id: request.channel_id,
+            conversation_id: request.conversation_id,
+            wa_id: request.wa_id,
+            topic: request.topic,
+            kind: request.kind,
+            body: request.body,
+            format: request.format.unwrap_or_default(),
+            preview_url: request.preview_url,
+            file: FileSource {
+                url: request.media_url,
+                media_id: request.media_id,
+                provider_id: request.provider_media_id,
+                filename: request.filename,
+            },
+            reply_to: request.message_id.or(request.reply_to),
+            location: request.location,
+            contacts: request.contacts.unwrap_or_default(),
+            emoji: request.emoji,
+            interactive: request.interactive,
+            flow: request.flow,
+            template: request.template,
+        }
+    }
 }
 
 /// Queues a message.
@@ -53,6 +112,9 @@ struct SendRequest {
 /// status moves to `sent`, `delivered` and `read`, or to `failed` with the provider's reason. A message whose answer
 /// was lost is `uncertain` until the provider reports on it; it is never sent twice. Give an `Idempotency-Key` to
 /// repeat the request safely.
+///
+/// What the provider would refuse (lengths, counts, file types) is a 422 that names the field; what it has no notion
+/// of at all is one with `code: capability_missing`.
 #[utoipa::path(post, path = "/api/v1/messages", tag = "Messages", request_body = SendRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_message(
@@ -60,22 +122,5 @@ async fn send_message(
     State(state): State<ApiState>,
     Json(request): Json<SendRequest>,
 ) -> Result<axum::Json<Data<MessageResource>>> {
-    let message = state
-        .engine
-        .send_message(
-            &principal,
-            SendMessage {
-                channel_id: request.channel_id,
-                conversation_id: request.conversation_id,
-                wa_id: request.wa_id,
-                kind: request.kind,
-                body: request.body,
-                media_url: request.media_url,
-                filename: request.filename,
-                reply_to: request.reply_to,
-                template: None,
-            },
-        )
-        .await?;
-    Ok(data(message.into()))
+    Ok(data(state.engine.send_message(&principal, request.into()).await?.into()))
 }

@@ -12,7 +12,6 @@ mod inbox;
 mod messages;
 mod messaging_accounts;
 mod organisations;
-mod templates;
 mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -33,7 +32,6 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         messages::routes(),
         messaging_accounts::routes(),
         organisations::routes(),
-        templates::routes(),
         webhooks::routes(),
     ]
     .into_iter()

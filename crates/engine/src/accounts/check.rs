@@ -14,13 +14,12 @@ use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules;
-use crate::templates::ask_sync;
 
 /// Longer than that nobody waits for a registration; the next change of the account asks again.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What went wrong, as one or two sentences for a person.
-pub(crate) fn sentence(error: &ProviderError) -> String {
+fn sentence(error: &ProviderError) -> String {
     let mut text = error.title.trim_end_matches('.').to_owned();
     if let Some(detail) = &error.detail {
         text = format!("{text}: {}", detail.trim_end_matches('.'));
@@ -80,11 +79,7 @@ impl Engine {
             };
             tx.record(account.organisation_id, now, vec![event]);
         }
-        if let (Some(ChannelStatus::Connected), Some(waba_id)) = (check.status, &account.waba_id) {
-            ask_sync(self, &mut tx, account.organisation_id, waba_id, now, Duration::ZERO).await?;
-        }
         tx.commit().await?;
-        self.jobs_ready.notify_waiters();
         Ok(())
     }
 

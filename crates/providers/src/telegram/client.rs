@@ -101,8 +101,14 @@ impl Client {
     /// Sends one message. Telegram knows no idempotency: what ends `Uncertain` may have arrived.
     pub async fn send(&self, bot_token: &str, message: &OutboundMessage) -> Result<Accepted, SendFailure> {
         let (method, parameters) =
-            request(message).map_err(|reason| failure(0, &reason, None, None, Verdict::Fail))?;
+            request(message).map_err(|refused| failure(0, &refused.reason, None, None, Verdict::Fail))?;
         let sent: Value = self.call(bot_token, method, &parameters).await?;
+        if sent == Value::Bool(true) {
+            // A reaction is no message: it is named by the one it stands on, and by ours, since there may be several.
+            let (chat, target) = (&parameters["chat_id"], &parameters["message_id"]);
+            let provider_message_id = format!("{chat}:{target}:reaction:{}", message.callback_data);
+            return Ok(Accepted { provider_message_id, recipient: None });
+        }
         let chat = &sent["chat"];
         let (Some(chat_id), Some(message_id)) = (chat["id"].as_i64(), sent["message_id"].as_i64()) else {
             return Err(unreadable());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::message::ProviderError;
 use kabar_domain::outbound::{Accepted, OutboundMessage, SendFailure, Verdict};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value};
 use url::Url;
@@ -21,7 +21,7 @@ const ANSWER_LIMIT: usize = 1 << 20;
 /// The Graph API at one address, for every account. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(super) http: reqwest::Client,
+    http: reqwest::Client,
     base: Url,
 }
 
@@ -53,10 +53,10 @@ impl Client {
         access_token: &str,
         message: &OutboundMessage,
     ) -> Result<Accepted, SendFailure> {
-        let body = payload(message).map_err(|sentence| SendFailure {
+        let body = payload(message).map_err(|refused| SendFailure {
             error: ProviderError {
                 title: "The message cannot be sent over WhatsApp".to_owned(),
-                detail: Some(sentence),
+                detail: Some(refused.reason),
                 action: Some("Change the message and send it again.".to_owned()),
                 ..ProviderError::default()
             },
@@ -98,7 +98,7 @@ impl Client {
         call(request, access_token).await.map(drop).map_err(repeatable)
     }
 
-    pub(super) fn url(&self, path: &[&str]) -> Url {
+    fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Only an address without a host has no path; the request itself then says what is wrong.
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -109,7 +109,7 @@ impl Client {
 }
 
 /// A call that may be made again whether or not it was carried out.
-pub(super) fn repeatable(mut failure: SendFailure) -> SendFailure {
+fn repeatable(mut failure: SendFailure) -> SendFailure {
     if failure.verdict == Verdict::Uncertain {
         failure.verdict = Verdict::Retry { after: None };
         failure.error.action = Some("Nothing to do: Kabar asks again.".to_owned());
@@ -117,23 +117,8 @@ pub(super) fn repeatable(mut failure: SendFailure) -> SendFailure {
     failure
 }
 
-pub(super) async fn call(
-    request: RequestBuilder,
-    access_token: &str,
-) -> Result<Map<String, Value>, SendFailure> {
-    call_as("Bearer", request, access_token).await
-}
-
-/// As [`call`], for the few that want another authorisation scheme.
-pub(super) async fn call_as(
-    scheme: &str,
-    request: RequestBuilder,
-    access_token: &str,
-) -> Result<Map<String, Value>, SendFailure> {
-    let mut authorization =
-        HeaderValue::try_from(format!("{scheme} {access_token}")).map_err(|_| unusable())?;
-    authorization.set_sensitive(true);
-    let mut response = request.header(AUTHORIZATION, authorization).send().await.map_err(unsent)?;
+async fn call(request: RequestBuilder, access_token: &str) -> Result<Map<String, Value>, SendFailure> {
+    let mut response = request.bearer_auth(access_token).send().await.map_err(unsent)?;
     let status = response.status();
     let after = regain(response.headers());
     let body = read(&mut response).await.map_err(|reason| lost("No answer from WhatsApp", reason))?;
@@ -199,19 +184,19 @@ fn unsent(error: reqwest::Error) -> SendFailure {
             Verdict::Hold { after: None },
         );
     }
-    if error.is_builder() { unusable() } else { lost("No answer from WhatsApp", detail) }
+    if error.is_builder() {
+        return failure(
+            "The access token cannot be used",
+            "The token has characters that no token has, or the Graph API's address is not usable."
+                .to_owned(),
+            "Give the account its access token again, as Meta shows it.",
+            Verdict::PauseAccount,
+        );
+    }
+    lost("No answer from WhatsApp", detail)
 }
 
-fn unusable() -> SendFailure {
-    failure(
-        "The access token cannot be used",
-        "The token has characters that no token has, or the Graph API's address is not usable.".to_owned(),
-        "Give the account its access token again, as Meta shows it.",
-        Verdict::PauseAccount,
-    )
-}
-
-pub(super) fn lost(title: &str, detail: String) -> SendFailure {
+fn lost(title: &str, detail: String) -> SendFailure {
     let action = "Look whether the message arrived before sending it again.";
     failure(title, detail, action, Verdict::Uncertain)
 }

@@ -5,11 +5,9 @@ mod errors;
 mod parse;
 mod send;
 mod signature;
-mod templates;
 
 pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
 pub use parse::parse;
 pub use send::payload;
 pub use signature::{AppSecret, verify_challenge};
-pub use templates::{CreatedTemplate, RemoteTemplate};

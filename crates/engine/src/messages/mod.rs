@@ -1,0 +1,206 @@
+//! Sending: a message is checked, stored and queued in one transaction; the sender takes it from there.
+
+mod draft;
+mod target;
+
+use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
+use kabar_domain::message::{MessageKind, Platform};
+use kabar_domain::outbound::OutboundMessage;
+use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp};
+use kabar_providers::{telegram, whatsapp};
+use kabar_store::events::NewEvent;
+use kabar_store::outbound::{self, NewOutbound};
+use kabar_store::{Tx, messages};
+use serde_json::{Value, json};
+
+pub(crate) use self::draft::Draft;
+use self::target::{Target, sending_account};
+use crate::auth::Principal;
+use crate::engine::Engine;
+use crate::error::{Error, Invalid, Result};
+use crate::outbound::shows_text;
+use crate::templates;
+
+/// WhatsApp takes reactions to messages of the last 30 days.
+const REACTION_DAYS: u64 = 30;
+
+/// A message somebody wants sent, as a client gave it.
+#[derive(Clone, Debug, Default)]
+pub struct SendMessage {
+    /// Required with `wa_id`; of a group, enough by itself.
+    pub channel_id: Option<String>,
+    /// An existing conversation; then the others are not needed.
+    pub conversation_id: Option<String>,
+    /// Digits of a WhatsApp number, or a Telegram user's id.
+    pub wa_id: Option<String>,
+    /// The topic of a Telegram group.
+    pub topic: Option<String>,
+    /// `text` unless given.
+    pub kind: Option<String>,
+    /// The text, or the caption.
+    pub body: Option<String>,
+    pub format: TextFormat,
+    /// Whether the first link of a text is shown with a preview; the provider decides unless given.
+    pub preview_url: Option<bool>,
+    pub file: FileSource,
+    /// Our id of the message it answers, or reacts to.
+    pub reply_to: Option<String>,
+    pub location: Option<Location>,
+    pub contacts: Vec<ContactCard>,
+    /// Of a reaction; empty takes it away.
+    pub emoji: Option<String>,
+    pub interactive: Option<Interactive>,
+    pub flow: Option<Flow>,
+    /// Which template with what; see [`templates::compose`].
+    pub template: Option<Value>,
+}
+
+/// Where a file comes from; exactly one of the first three.
+#[derive(Clone, Debug, Default)]
+pub struct FileSource {
+    /// Where the provider fetches the file; https.
+    pub url: Option<String>,
+    /// A file of the media library. Looked up where the message is composed: [`SendMessage`] knows only its id.
+    pub media_id: Option<String>,
+    /// The provider's own id of a file.
+    pub provider_id: Option<String>,
+    /// Shown to the recipient for a document.
+    pub filename: Option<String>,
+}
+
+/// The message that another one answers or reacts to.
+struct Quoted {
+    id: MessageId,
+    conversation: ConversationId,
+    provider_message_id: Option<String>,
+    occurred_at: Timestamp,
+}
+
+impl Engine {
+    /// Queues a message. The answer is the stored message, `queued`.
+    pub async fn send_message(
+        &self,
+        principal: &Principal,
+        mut request: SendMessage,
+    ) -> Result<messages::Message> {
+        principal.require(Ability::Send)?;
+        let mut draft = draft::draft(&mut request)?;
+        let now = self.clock.now();
+        let organisation = principal.organisation_id;
+        let mut tx = self.store.begin().await?;
+        let mut recorded = Vec::new();
+        let quoted = quoted(&mut tx, organisation, &request, draft.kind).await?;
+        if draft.kind == MessageKind::Reaction
+            && request.channel_id.is_none()
+            && request.conversation_id.is_none()
+        {
+            request.conversation_id = quoted.as_ref().map(|quoted| quoted.conversation.to_string());
+        }
+        let target = self.target(&mut tx, organisation, &request, now, &mut recorded).await?;
+        let account_id = sending_account(&mut tx, &target.channel).await?;
+        let reply_to = match quoted {
+            Some(quoted) => Some(check_quoted(&quoted, &target, draft.kind, now)?),
+            None => None,
+        };
+        if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
+            let given = request.template.take().unwrap_or_default();
+            draft = templates::compose(&mut tx, organisation, account_id, &given)?;
+        }
+        let id = MessageId::new(&self.clock);
+        check_with_provider(&target, &draft, id, reply_to.clone())?;
+        let media = draft.media.as_ref().map(|media| json!([media]).to_string());
+        let message = NewOutbound {
+            organisation_id: organisation,
+            id,
+            conversation_id: target.conversation,
+            channel_id: target.channel.id,
+            account_id,
+            user_id: principal.user_id,
+            kind: draft.kind,
+            body: draft.body,
+            media,
+            payload: (!draft.payload.is_empty()).then(|| Value::Object(draft.payload).to_string()),
+            reply_to,
+        };
+        outbound::enqueue(&mut tx, message, now).await?;
+        let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,
+            "contact_id": target.contact });
+        recorded.push(NewEvent {
+            kind: "message.queued",
+            subject_id: Some(id.uuid()),
+            data: Some(data.to_string()),
+        });
+        let stored = messages::find_message(&mut tx, organisation, id).await?;
+        tx.record(organisation, now, recorded);
+        tx.commit().await?;
+        self.outbound_ready.notify_one();
+        stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
+    }
+}
+
+/// Which field names the message that is answered or reacted to.
+const fn quoting_field(kind: MessageKind) -> &'static str {
+    if matches!(kind, MessageKind::Reaction) { "message_id" } else { "reply_to" }
+}
+
+async fn quoted(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    request: &SendMessage,
+    kind: MessageKind,
+) -> Result<Option<Quoted>> {
+    let Some(id) = request.reply_to.as_deref().filter(|id| !id.is_empty()) else { return Ok(None) };
+    let field = quoting_field(kind);
+    let unknown = || Invalid::one(field, format!("The selected {} is invalid.", field.replace('_', " ")));
+    let id: MessageId = id.parse().map_err(|_| unknown())?;
+    let found = messages::find_message(tx, organisation, id).await?.ok_or_else(unknown)?;
+    Ok(Some(Quoted {
+        id,
+        conversation: found.conversation_id,
+        provider_message_id: found.provider_message_id,
+        occurred_at: found.occurred_at,
+    }))
+}
+
+/// The provider's id of the quoted message.
+fn check_quoted(quoted: &Quoted, target: &Target, kind: MessageKind, now: Timestamp) -> Result<String> {
+    let refuse = |reason: &str| Err(Invalid::one(quoting_field(kind), reason));
+    if quoted.conversation != target.conversation {
+        return refuse("The quoted message belongs to another conversation.");
+    }
+    let is_old = quoted.occurred_at < now.minus(std::time::Duration::from_hours(24 * REACTION_DAYS));
+    if kind == MessageKind::Reaction && target.channel.platform == Platform::Whatsapp && is_old {
+        return refuse("WhatsApp takes reactions to messages of the last 30 days only.");
+    }
+    match &quoted.provider_message_id {
+        Some(name) => Ok(name.clone()),
+        None => refuse(&format!("The message {} has not been sent: it cannot be quoted.", quoted.id)),
+    }
+}
+
+/// What the provider would refuse is refused before it is queued.
+fn check_with_provider(
+    target: &Target,
+    draft: &Draft,
+    id: MessageId,
+    reply_to: Option<String>,
+) -> Result<()> {
+    let platform = target.channel.platform;
+    let message = OutboundMessage {
+        callback_data: id.to_string(),
+        recipient: target.recipient.clone(),
+        kind: draft.kind,
+        body: draft.body.clone().filter(|_| shows_text(platform, draft.kind)),
+        media: draft.media.clone(),
+        payload: Value::Object(draft.payload.clone()),
+        reply_to,
+    };
+    match platform {
+        Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
+        Platform::Telegram => telegram::request(&message).map(|_| ()),
+        Platform::Other => {
+            return Err(Invalid::one("channel_id", "Messages cannot be sent over this channel."));
+        }
+    }
+    .map_err(|refused| Error::unsendable(platform, refused))
+}
