@@ -209,6 +209,8 @@ class Kabar:
             "KABAR_TELEGRAM_BASE_URL": provider,
             # Addresses that tests give as users lead to this machine.
             "KABAR_ALLOWED_NETWORKS": "127.0.0.0/8",
+            # Nobody listens there: mail waits.
+            "KABAR_SMTP_URL": "smtp://127.0.0.1:9",
             **(environment or {}),
         }
         self.environment = {name: value for name, value in wanted.items() if value is not None}

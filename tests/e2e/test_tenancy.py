@@ -85,6 +85,13 @@ def resources(server, new_organisation):
     message = owner.message(incoming["id"])
     conversation = data(owner.api.get(f"/conversations/{message['conversation_id']}"))
     item = data(owner.api.post("/inbox", {"text": "rahasia"}))
+    notification = data(
+        owner.api.post(
+            "/notifications/send",
+            {"channels": ["email"], "to": {"email": "rahasia@example.com"}, "text": "rahasia"},
+        )
+    )
+    template = data(owner.api.post("/notification-templates", {"name": "rahasia", "text": "rahasia"}))
     server.wait_applied()
     [held] = owner.held()
     ids = {
@@ -96,6 +103,8 @@ def resources(server, new_organisation):
         "messages": message["id"],
         "inbox": item["id"],
         "held": held["id"],
+        "notifications": notification["id"],
+        "notification-templates": template["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

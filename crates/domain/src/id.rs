@@ -122,6 +122,9 @@ ids! {
     NotificationId,
     /// What an event is about, whatever that is.
     SubjectId,
+    /// A notification on its way to one recipient.
+    NotificationLegId,
+    NotificationTemplateId,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Work that waits in the database for its time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::text_enum;
@@ -23,6 +25,15 @@ impl JobKind {
             Self::FetchMedia => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
+        }
+    }
+
+    /// How long a server that is told to stop lets a job of this kind go on. What is cut off is done again, but for
+    /// a leg: nobody knows then what became of it.
+    pub const fn grace(self) -> Duration {
+        match self {
+            Self::FetchMedia | Self::SyncTemplates => Duration::ZERO,
+            Self::NotifyLeg => Duration::from_secs(30),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod id;
 pub mod inbound;
 pub mod job;
 pub mod message;
+pub mod notification;
 pub mod outbound;
 
 pub use access::{Abilities, Ability, Role};

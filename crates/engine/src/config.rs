@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 pub use kabar_providers::http::IpNet;
+pub use kabar_providers::sms::Config as SmsConfig;
+pub use kabar_providers::smtp::Client as SmtpClient;
 use url::Url;
 
 /// The engine's part of the configuration, checked.
@@ -21,6 +23,10 @@ pub struct Config {
     pub telegram_base_url: Url,
     /// Private networks that addresses given by users may lead to.
     pub allowed_networks: Vec<IpNet>,
+    /// The server that e-mails of notifications are handed to.
+    pub smtp: Option<SmtpClient>,
+    /// The service that sends SMS of notifications.
+    pub sms: Option<SmsConfig>,
     /// Days that applied webhook bodies are kept for replay.
     pub inbound_retention_days: u32,
     /// Days that events are kept for those who come back.
@@ -41,6 +47,8 @@ impl Config {
             whatsapp_verify_token: None,
             telegram_webhook_secret: None,
             allowed_networks: Vec::new(),
+            smtp: None,
+            sms: None,
             inbound_retention_days: 30,
             event_retention_days: 90,
             outbound_concurrency: 64,

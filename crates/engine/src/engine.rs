@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kabar_domain::Clock;
-use kabar_providers::{http, telegram, whatsapp};
+use kabar_providers::{http, sms, telegram, whatsapp};
 use kabar_store::Store;
 use kabar_store::log::{Lag, LogReader, LogWriter};
 use tokio::sync::Notify;
@@ -39,6 +39,7 @@ pub struct Engine {
     pub(crate) login_limiter: crate::auth::LoginLimiter,
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
+    pub(crate) sms: Option<sms::Client>,
     /// Decides which addresses that users give may be called.
     #[expect(dead_code, reason = "used by what calls them")]
     pub(crate) guard: http::Guard,
@@ -74,6 +75,7 @@ impl Engine {
             metrics: Arc::new(Metrics::new()?),
             login_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
+            sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
             guard: http::Guard::new(config.allowed_networks.clone()),
             secrets: Secrets::new(&config.meta_app_secrets),

@@ -23,12 +23,12 @@ const LEASE: Duration = Duration::from_mins(1);
 pub(crate) enum Done {
     Finished,
     /// Try again after this time.
-    #[expect(dead_code, reason = "no kind does anything yet")]
     Again(Duration),
 }
 
 impl Engine {
-    /// Does jobs until `stop`. What is under way then is given up, and done again by whoever starts next.
+    /// Does jobs until `stop`. What is under way then is given up after its kind's grace, and done again by whoever
+    /// starts next.
     pub(crate) async fn run_jobs(self: &Arc<Self>, stop: CancellationToken) {
         let owner = self.clock.uuid();
         self.free_abandoned_jobs(true).await;
@@ -68,6 +68,8 @@ impl Engine {
                 () = stop.cancelled() => {}
             }
         }
+        let finished = async { while running.join_next().await.is_some() {} };
+        tokio::time::timeout(kind.grace(), finished).await.ok();
         running.shutdown().await;
     }
 
@@ -101,10 +103,10 @@ impl Engine {
     }
 
     /// Each kind's own work. It writes its own results; whatever it finds done already it does not do twice.
-    #[expect(clippy::unused_async, reason = "kinds are added with their features")]
     async fn attempt_job(&self, job: &Leased) -> Done {
         match job.kind {
-            JobKind::FetchMedia | JobKind::SyncTemplates | JobKind::NotifyLeg => Done::Finished,
+            JobKind::NotifyLeg => Box::pin(self.attempt_leg(job)).await,
+            JobKind::FetchMedia | JobKind::SyncTemplates => Done::Finished,
         }
     }
 

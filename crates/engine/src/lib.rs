@@ -22,6 +22,7 @@ pub mod ingest;
 mod jobs;
 pub mod messages;
 pub mod metrics;
+pub mod notifications;
 pub mod organisations;
 pub mod outbound;
 pub mod page;

@@ -2,5 +2,7 @@
 
 pub mod http;
 mod markup;
+pub mod sms;
+pub mod smtp;
 pub mod telegram;
 pub mod whatsapp;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kabar_engine::Config;
+use kabar_engine::config::{SmsConfig, SmtpClient};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -64,6 +65,12 @@ settings! {
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
     allowed_networks, "KABAR_ALLOWED_NETWORKS", "Private networks that addresses given by users (webhook endpoints, files) may lead to, separated by commas, as 10.0.0.0/8 [default: none]";
+    smtp_url, "KABAR_SMTP_URL", "The mail server for notifications: smtps://USER:PASSWORD@HOST, or smtp://…?tls=required [default: none]";
+    smtp_from, "KABAR_SMTP_FROM", "The sender of e-mails, as Acme <ops@example.com> [default: USER of smtp_url, or kabar at the public URL's host]";
+    sms_url, "KABAR_SMS_URL", "The SMS service for notifications, Twilio or one that speaks as it does [default: https://api.twilio.com]";
+    sms_account, "KABAR_SMS_ACCOUNT", "The SMS service's account SID";
+    sms_token, "KABAR_SMS_TOKEN", "The SMS service's token";
+    sms_from, "KABAR_SMS_FROM", "The sender of SMS: a number, as +6281234567890, or a messaging service's SID";
     inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
     event_retention_days, "KABAR_EVENT_RETENTION_DAYS", "Days that events are kept for streams and webhook endpoints that come back [default: 90]";
     outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 64]";
@@ -73,27 +80,11 @@ settings! {
     #[arg(hide = true)] ai_base_url, "KABAR_AI_BASE_URL", "An OpenAI-compatible endpoint";
     #[arg(hide = true)] ai_api_key, "KABAR_AI_API_KEY", "Its key";
     #[arg(hide = true)] ai_model, "KABAR_AI_MODEL", "Its model";
-    #[arg(hide = true)] smtp_url, "KABAR_SMTP_URL", "The mail server";
-    #[arg(hide = true)] sms_url, "KABAR_SMS_URL", "The SMS service";
-    #[arg(hide = true)] sms_account, "KABAR_SMS_ACCOUNT", "Its account";
-    #[arg(hide = true)] sms_token, "KABAR_SMS_TOKEN", "Its token";
-    #[arg(hide = true)] sms_from, "KABAR_SMS_FROM", "The sender's number";
     #[arg(hide = true)] neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "Decrypts payment webhooks";
 }
 
 /// Settings that this version accepts and does not use.
-const UNUSED: &[&str] = &[
-    "meta_app_id",
-    "ai_base_url",
-    "ai_api_key",
-    "ai_model",
-    "smtp_url",
-    "sms_url",
-    "sms_account",
-    "sms_token",
-    "sms_from",
-    "neoleap_resource_key",
-];
+const UNUSED: &[&str] = &["meta_app_id", "ai_base_url", "ai_api_key", "ai_model", "neoleap_resource_key"];
 
 const SECRETS: &[&str] = &[
     "master_key",
@@ -200,6 +191,18 @@ fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
     }
 }
 
+/// The SMS service, when it is set; all of it or nothing.
+fn sms(base: Option<&str>, parts: [Option<String>; 3]) -> Result<Option<SmsConfig>, String> {
+    if base.is_none() && parts.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [Some(account), Some(token), Some(from)] = parts else {
+        return Err("SMS need `sms_account`, `sms_token` and `sms_from`, all three".into());
+    };
+    let base = url("sms_url", base.unwrap_or("https://api.twilio.com"))?;
+    Ok(Some(SmsConfig { base, account, token, from }))
+}
+
 impl Settings {
     /// Adds the file's settings to those of flags and environment.
     pub fn load(mut self) -> Result<Self, String> {
@@ -235,11 +238,18 @@ impl Settings {
         let level = self.log_level.as_deref().unwrap_or("info");
         EnvFilter::try_new(level).map_err(|error| format!("`log_level` is `{level}`: {error}"))?;
         let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
+        let public_url =
+            url("public_url", &filled(self.public_url).unwrap_or_else(|| format!("http://{listen}")))?;
+        let smtp = filled(self.smtp_url)
+            .map(|url| SmtpClient::new(&url, filled(self.smtp_from).as_deref(), &public_url))
+            .transpose()?;
         let engine = Config {
             data_dir: data_dir.clone(),
-            public_url: url(
-                "public_url",
-                &filled(self.public_url).unwrap_or_else(|| format!("http://{listen}")),
+            public_url,
+            smtp,
+            sms: sms(
+                filled(self.sms_url).as_deref(),
+                [filled(self.sms_account), filled(self.sms_token), filled(self.sms_from)],
             )?,
             meta_app_secrets: filled(self.meta_app_secret)
                 .map(|all| {

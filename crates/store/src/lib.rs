@@ -19,6 +19,8 @@ pub mod jobs;
 pub mod log;
 pub mod messages;
 mod migrate;
+pub mod notification_templates;
+pub mod notifications;
 pub mod organisations;
 pub mod outbound;
 mod postgres;

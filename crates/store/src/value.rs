@@ -201,7 +201,9 @@ ids!(
     kabar_domain::WebhookEndpointId,
     kabar_domain::WebhookDeliveryId,
     kabar_domain::NotificationId,
-    kabar_domain::SubjectId
+    kabar_domain::SubjectId,
+    kabar_domain::NotificationLegId,
+    kabar_domain::NotificationTemplateId
 );
 
 macro_rules! codes {
@@ -231,7 +233,8 @@ codes!(
     kabar_domain::channel::Priority,
     kabar_domain::channel::InboxClass,
     kabar_domain::channel::InboxStatus,
-    kabar_domain::job::JobKind
+    kabar_domain::job::JobKind,
+    kabar_domain::notification::NotificationChannel
 );
 
 /// One result row.

@@ -31,6 +31,8 @@ models! {
     kabar_domain::ConversationId => EngineError::NotFound("Conversation");
     kabar_domain::MessageId => EngineError::NotFound("Message");
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
+    kabar_domain::NotificationId => EngineError::NotFound("Notification");
+    kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
 }
 

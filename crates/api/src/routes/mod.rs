@@ -11,6 +11,8 @@ mod held;
 mod inbox;
 mod messages;
 mod messaging_accounts;
+mod notification_templates;
+mod notifications;
 mod organisations;
 mod webhooks;
 
@@ -31,6 +33,8 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         inbox::routes(),
         messages::routes(),
         messaging_accounts::routes(),
+        notification_templates::routes(),
+        notifications::routes(),
         organisations::routes(),
         webhooks::routes(),
     ]
