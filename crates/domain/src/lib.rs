@@ -12,6 +12,7 @@ pub mod job;
 pub mod message;
 pub mod notification;
 pub mod outbound;
+pub mod pacing;
 
 pub use access::{Abilities, Ability, Role};
 pub use clock::{Clock, Timestamp};

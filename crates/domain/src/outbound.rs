@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::inbound::Identity;
-use crate::message::{Media, MessageKind, ProviderError};
+use crate::message::{Media, MessageKind, ProviderError, text_enum};
 
 /// One message, ready to be put on a provider's wire.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,17 @@ impl Unsendable {
 
     pub fn capability(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { is_capability: true, ..Self::new(field, reason) }
+    }
+}
+
+text_enum! {
+    /// Which of an account's messages go first when they have to wait for each other.
+    SendPriority {
+        /// Somebody waits for it: a reply.
+        High = 1, "high";
+        Normal = 2, "normal";
+        /// A campaign.
+        Low = 3, "low";
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the engine is told at start.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use kabar_providers::http::IpNet;
 pub use kabar_providers::sms::Config as SmsConfig;
@@ -31,6 +32,8 @@ pub struct Config {
     pub inbound_retention_days: u32,
     /// Days that events are kept for those who come back.
     pub event_retention_days: u32,
+    /// A message whose answer was lost is listed for a person to decide when nothing settled it for so long.
+    pub uncertain_after: Duration,
     /// Messages sent at the same time.
     pub outbound_concurrency: usize,
 }
@@ -51,7 +54,8 @@ impl Config {
             sms: None,
             inbound_retention_days: 30,
             event_retention_days: 90,
-            outbound_concurrency: 64,
+            uncertain_after: Duration::from_mins(15),
+            outbound_concurrency: 512,
         }
     }
 }

@@ -3,7 +3,7 @@
 use kabar_domain::channel::{ConversationStatus, Priority};
 use kabar_domain::{Ability, ConversationId, MessageId, Timestamp};
 use kabar_store::events::NewEvent;
-use kabar_store::{Window, conversations, messages};
+use kabar_store::{Window as Range, conversations, messages};
 use serde_json::json;
 
 use crate::auth::Principal;
@@ -11,9 +11,18 @@ use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::page::{Page, PageRequest, Place};
 use crate::rules;
+use crate::window::{self, Window};
 
 pub use kabar_store::conversations::Conversation;
 pub use kabar_store::messages::Message;
+
+/// A conversation, and whether anything may be sent into it.
+#[derive(Clone, Debug)]
+pub struct Windowed {
+    pub conversation: Conversation,
+    /// `None` where the provider has no such rule.
+    pub window: Option<Window>,
+}
 
 /// Which conversations to list, as a client says it.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +45,11 @@ pub(crate) const fn not_found() -> Error {
     Error::NotFound("Conversation")
 }
 
+fn windowed(conversation: Conversation, now: Timestamp) -> Windowed {
+    let window = window::of_conversation(&conversation, now);
+    Windowed { conversation, window }
+}
+
 impl Engine {
     /// Freshest first.
     pub async fn list_conversations(
@@ -43,7 +57,7 @@ impl Engine {
         principal: &Principal,
         query: ConversationQuery,
         page: &PageRequest,
-    ) -> Result<Page<Conversation>> {
+    ) -> Result<Page<Windowed>> {
         principal.require(Ability::Read)?;
         let mut invalid = Invalid::default();
         let mut filter = conversations::Filter::default();
@@ -67,7 +81,7 @@ impl Engine {
         }
         invalid.check()?;
         let after = page.after()?;
-        let window = Window {
+        let window = Range {
             after: after.map(|place| (Timestamp::from_micros(place.at), ConversationId::from_uuid(place.id))),
             offset: page.offset(),
             limit: page.fetch(),
@@ -80,13 +94,21 @@ impl Engine {
         } else {
             conversations::list(&mut db, organisation, filter, window).await?
         };
-        Ok(page.page_of(rows, total, |row| Place { at: row.last_message_at.as_micros(), id: row.id.uuid() }))
+        let now = self.clock.now();
+        let rows = rows.into_iter().map(|row| windowed(row, now)).collect();
+        let place = |row: &Windowed| Place {
+            at: row.conversation.last_message_at.as_micros(),
+            id: row.conversation.id.uuid(),
+        };
+        Ok(page.page_of(rows, total, place))
     }
 
-    pub async fn get_conversation(&self, principal: &Principal, id: ConversationId) -> Result<Conversation> {
+    pub async fn get_conversation(&self, principal: &Principal, id: ConversationId) -> Result<Windowed> {
         principal.require(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        conversations::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        let found =
+            conversations::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)?;
+        Ok(windowed(found, self.clock.now()))
     }
 
     pub async fn update_conversation(
@@ -94,7 +116,7 @@ impl Engine {
         principal: &Principal,
         id: ConversationId,
         change: ConversationChange,
-    ) -> Result<Conversation> {
+    ) -> Result<Windowed> {
         principal.require(Ability::Write)?;
         let mut invalid = Invalid::default();
         let mut checked = conversations::Change::default();
@@ -141,7 +163,7 @@ impl Engine {
         tx.record(organisation, now, vec![event]);
         let conversation = conversations::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;
-        Ok(conversation)
+        Ok(windowed(conversation, now))
     }
 
     /// Newest first.
@@ -153,7 +175,7 @@ impl Engine {
     ) -> Result<Page<Message>> {
         principal.require(Ability::Read)?;
         let after = page.after()?;
-        let window = Window {
+        let window = Range {
             after: after.map(|place| (Timestamp::from_micros(place.at), MessageId::from_uuid(place.id))),
             offset: page.offset(),
             limit: page.fetch(),
@@ -161,7 +183,8 @@ impl Engine {
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let conversation = conversations::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
-        let rows = messages::list(&mut db, organisation, id, window).await?;
+        let mut rows = messages::list(&mut db, organisation, id, window).await?;
+        messages::with_outlook(&mut db, organisation, &mut rows, self.clock.now()).await?;
         Ok(page.page_of(rows, conversation.message_count, |row| Place {
             at: row.sort_at.as_micros(),
             id: row.id.uuid(),
@@ -172,6 +195,10 @@ impl Engine {
         principal.require(Ability::Read)?;
         let mut db = self.store.reader().await?;
         let found = messages::find_message(&mut db, principal.organisation_id, id).await?;
-        found.ok_or(Error::NotFound("Message"))
+        let mut message = found.ok_or(Error::NotFound("Message"))?;
+        let now = self.clock.now();
+        let only = std::slice::from_mut(&mut message);
+        messages::with_outlook(&mut db, principal.organisation_id, only, now).await?;
+        Ok(message)
     }
 }

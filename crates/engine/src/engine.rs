@@ -51,6 +51,10 @@ pub struct Engine {
     pub(crate) lag: Lag,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
+    /// Calls to providers under way.
+    pub(crate) flights: crate::outbound::Flights,
+    /// What waits to be sent.
+    pub(crate) estimates: crate::outbound::Estimates,
     /// Jobs were added.
     pub(crate) jobs_ready: Notify,
     /// Recent events.
@@ -83,6 +87,8 @@ impl Engine {
             appended: Arc::new(Notify::new()),
             lag: Lag::default(),
             outbound_ready: Notify::new(),
+            flights: crate::outbound::Flights::default(),
+            estimates: crate::outbound::Estimates::default(),
             jobs_ready: Notify::new(),
             feed: crate::events::Feed::default(),
             claim_wanted: Notify::new(),
@@ -179,6 +185,7 @@ impl Engine {
         self.replay_claimable().await?;
         self.sweep_reports().await?;
         self.free_abandoned_jobs(false).await;
+        self.announce_uncertain().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
@@ -187,6 +194,7 @@ impl Engine {
         while log.prune(before, PRUNE).await? == PRUNE as u64 {}
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
+        kabar_store::outbound::forget_pairs(&mut tx, now).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         tx.commit().await?;
         Ok(())

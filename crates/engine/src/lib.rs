@@ -13,6 +13,7 @@ pub mod crypto;
 mod engine;
 mod error;
 pub mod events;
+mod failpoint;
 pub mod health;
 pub mod held;
 pub mod idempotency;
@@ -31,8 +32,10 @@ mod templates;
 pub mod users;
 
 mod rules;
+mod window;
 
 pub use auth::Principal;
 pub use config::Config;
 pub use engine::{Engine, Running};
 pub use error::{Error, Invalid, Result};
+pub use window::Window;

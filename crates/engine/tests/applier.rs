@@ -70,7 +70,8 @@ impl Line {
     /// Freshest first.
     async fn conversations(&self) -> Vec<Conversation> {
         let query = ConversationQuery::default();
-        self.server.engine.list_conversations(&self.admin, query, &page()).await.unwrap().items
+        let listed = self.server.engine.list_conversations(&self.admin, query, &page()).await.unwrap().items;
+        listed.into_iter().map(|row| row.conversation).collect()
     }
 
     async fn conversation(&self) -> Conversation {

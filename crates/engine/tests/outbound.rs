@@ -99,6 +99,15 @@ impl Desk {
         self.message(server, id).await
     }
 
+    /// Looks again and again, while time goes by.
+    async fn flows(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        until(what, async || {
+            self.clock.advance(Duration::from_millis(20));
+            condition().await
+        })
+        .await;
+    }
+
     /// What arrived at this person's phone.
     fn phone(&self, to: &str) -> Vec<String> {
         self.simulator.sent().into_iter().filter(|sent| sent.to == to).map(|sent| sent.body).collect()
@@ -142,7 +151,12 @@ both! {
     async fn a_message_that_has_to_wait_keeps_its_place(store: Store) {
         let (desk, server, account) = Desk::start(&store).await;
         let channel = account.channel_id.unwrap();
-        desk.simulator.push_fault(Fault { to: Some(ANI.into()), ..fault(FaultKind::Throttle) });
+        // Something that passes, with this one message.
+        desk.simulator.push_fault(Fault {
+            to: Some(ANI.into()),
+            code: Some(131_000),
+            ..fault(FaultKind::Error)
+        });
         let mut to_ani = Vec::new();
         for body in ["satu", "dua", "tiga"] {
             to_ani.push(desk.send(&server, channel, ANI, body).await);
@@ -182,14 +196,14 @@ both! {
 
     async fn a_message_that_always_has_to_wait_is_given_up(store: Store) {
         let (desk, server, account) = Desk::start(&store).await;
-        desk.simulator.push_fault(Fault { times: 20, ..fault(FaultKind::Throttle) });
+        desk.simulator.push_fault(Fault { times: 20, code: Some(131_000), ..fault(FaultKind::Error) });
         let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
         for attempt in 1..8 {
             until("it waits again", async || desk.attempts(id).await == vec!["retry"; attempt]).await;
             desk.clock.advance(Duration::from_mins(11));
         }
         let failed = desk.reaches(&server, id, MessageStatus::Failed).await;
-        assert_eq!(failed.error.map(|error| error.code), Some(130_429));
+        assert_eq!(failed.error.map(|error| error.code), Some(131_000));
         assert_eq!((desk.calls(), count(&store, "outbound_queue").await), (8, 0));
         assert_eq!(desk.told(id).await, ["failed"]);
         server.stop().await;
@@ -214,6 +228,7 @@ both! {
         let change = AccountChange { access_token: Some("EAAnew".into()), ..AccountChange::default() };
         let mended = server.engine.update_messaging_account(&desk.admin, account.id, change).await.unwrap().row;
         assert_eq!((mended.status, mended.last_error), (ChannelStatus::Connected, None));
+        desk.clock.advance(Duration::from_secs(1));
         for id in [first, second, third] {
             desk.reaches(&server, id, MessageStatus::Sent).await;
         }
@@ -362,7 +377,7 @@ both! {
         }
         // Reports come while others are still being sent, to any node.
         let mut reported = HashSet::new();
-        until("all are delivered", async || {
+        desk.flows("all are delivered", async || {
             for Sent { seq, id, callback_data, .. } in desk.simulator.sent() {
                 if reported.insert(seq) {
                     let ours = callback_data.unwrap().parse().unwrap();
@@ -404,7 +419,7 @@ both! {
         desk.simulator.push_fault(Fault { retry_after: Some(7), ..fault(FaultKind::Throttle) });
         let id = desk.send(&server, bot.channel_id.unwrap(), "777", "halo").await;
         until("it waits", async || desk.attempts(id).await == ["retry"]).await;
-        let due: i64 = column(&store, "SELECT due_at FROM outbound_queue", args![]).await[0];
+        let due: i64 = column(&store, "SELECT blocked_until FROM outbound_pairs", args![]).await[0];
         assert!(due >= desk.clock.now().plus(Duration::from_secs(7)).as_micros(), "as long as it was asked to");
         desk.clock.advance(Duration::from_secs(10));
         let sent = desk.reaches(&server, id, MessageStatus::Sent).await;

@@ -1,6 +1,7 @@
 //! Configuration: flag, then environment, then TOML file, then default.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
@@ -73,7 +74,8 @@ settings! {
     sms_from, "KABAR_SMS_FROM", "The sender of SMS: a number, as +6281234567890, or a messaging service's SID";
     inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
     event_retention_days, "KABAR_EVENT_RETENTION_DAYS", "Days that events are kept for streams and webhook endpoints that come back [default: 90]";
-    outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 64]";
+    outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 512]";
+    uncertain_after_minutes, "KABAR_UNCERTAIN_AFTER_MINUTES", "Minutes after which a message whose answer was lost is listed for a person to decide, unless a delivery report settles it [default: 15]";
     database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
     log_level, "KABAR_LOG", "error, warn, info, debug or trace, also per module (kabar_engine=debug) [default: info]";
     log_format, "KABAR_LOG_FORMAT", "text or json [default: text]";
@@ -282,9 +284,15 @@ impl Settings {
             outbound_concurrency: number(
                 "outbound_concurrency",
                 self.outbound_concurrency.as_deref(),
-                64,
-                1..=1024,
+                512,
+                1..=4096,
             )?,
+            uncertain_after: Duration::from_mins(number(
+                "uncertain_after_minutes",
+                self.uncertain_after_minutes.as_deref(),
+                15,
+                1..=10_080,
+            )?),
         };
         Ok(Resolved {
             listen,

@@ -36,6 +36,8 @@ pub struct Account {
     pub verified_name: Option<String>,
     pub quality: Option<String>,
     pub messaging_limit: Option<String>,
+    /// What it may send in a second; `None`: what is usual.
+    pub messages_per_second: Option<i64>,
     pub last_error: Option<String>,
     pub connected_at: Option<Timestamp>,
     pub checked_at: Option<Timestamp>,
@@ -52,7 +54,7 @@ const SELECT: &str = "SELECT a.organisation_id, a.id, a.platform, a.status, a.ex
     a.signed_by, a.verified_name, a.quality, a.messaging_limit, a.last_error, a.connected_at, a.checked_at,
     a.webhook_verified_at, a.last_event_at, a.created_at, a.updated_at,
     (SELECT c.id FROM channels c WHERE c.organisation_id = a.organisation_id AND c.account_id = a.id
-        AND c.external_id = '' AND c.deleted_at IS NULL)
+        AND c.external_id = '' AND c.deleted_at IS NULL), a.messages_per_second
     FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL";
 
 fn account(mut row: Row) -> Result<Account> {
@@ -83,6 +85,7 @@ fn account(mut row: Row) -> Result<Account> {
         created_at: row.get(23)?,
         updated_at: row.get(24)?,
         channel_id: row.get(25)?,
+        messages_per_second: row.get(26)?,
     })
 }
 
@@ -214,6 +217,7 @@ pub struct Check {
     pub verified_name: Option<String>,
     pub quality: Option<String>,
     pub messaging_limit: Option<String>,
+    pub messages_per_second: Option<i64>,
     pub last_error: Option<String>,
     /// The provider confirmed where it delivers to.
     pub webhook_verified: bool,
@@ -233,7 +237,8 @@ pub async fn record_check(
              messaging_limit = COALESCE($7, messaging_limit), last_error = $8, checked_at = $9, updated_at = $9,
              connected_at = CASE WHEN $3 = 1 THEN COALESCE(connected_at, $9) ELSE connected_at END,
              webhook_verified_at = CASE WHEN $10 THEN $9 ELSE webhook_verified_at END,
-             phone_number = COALESCE(phone_number, $11), phone_digits = COALESCE(phone_digits, $12)
+             phone_number = COALESCE(phone_number, $11), phone_digits = COALESCE(phone_digits, $12),
+             messages_per_second = COALESCE($13, messages_per_second)
          WHERE organisation_id = $1 AND id = $2 AND retired_at IS NULL",
         args![
             organisation,
@@ -248,6 +253,7 @@ pub async fn record_check(
             check.webhook_verified,
             check.phone_number.as_ref(),
             check.phone_digits.as_ref(),
+            check.messages_per_second,
         ],
     )
     .await?;

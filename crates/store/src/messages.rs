@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::args;
 use crate::error::Result;
+use crate::outbound::{self, Outlook};
 use crate::select::{Select, Window};
 use crate::store::Db;
 use crate::value::{Bind, Row};
@@ -64,6 +65,8 @@ pub struct Message {
     pub revoked_at: Option<Timestamp>,
     pub contact_name: Option<String>,
     pub user_name: Option<String>,
+    /// When it will leave, where that was asked for and it waits.
+    pub outlook: Option<Outlook>,
 }
 
 /// Where a message stands in its conversation.
@@ -109,6 +112,7 @@ fn message(mut row: Row) -> Result<Message> {
         revoked_at: row.get(24)?,
         contact_name: row.get(25)?,
         user_name: row.get(26)?,
+        outlook: None,
     })
 }
 
@@ -209,4 +213,19 @@ pub async fn summaries(
         })
     };
     select.fetch(db).await?.into_iter().map(summary).collect()
+}
+
+/// Finds out when those of `messages` will leave that wait.
+pub async fn with_outlook(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    messages: &mut [Message],
+    now: Timestamp,
+) -> Result<()> {
+    for message in messages {
+        if matches!(message.status, MessageStatus::Queued | MessageStatus::Sending) {
+            message.outlook = outbound::outlook(db, organisation, message.id, None, now).await?;
+        }
+    }
+    Ok(())
 }

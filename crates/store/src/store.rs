@@ -1,11 +1,11 @@
 //! The two databases behind one face.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kabar_domain::{OrganisationId, Timestamp};
+use kabar_domain::{ConversationId, OrganisationId, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Postgres, Transaction};
@@ -306,6 +306,32 @@ impl Tx {
             Inner::Sqlite(_) => "",
             Inner::Postgres(_) => "ORDER BY m.id FOR UPDATE OF m",
         }
+    }
+
+    /// Lets nobody else add to the lanes of these conversations, or take from them, until the transaction ends. Lock
+    /// messages before lanes, never after.
+    pub async fn lock_lanes(
+        &mut self,
+        conversations: impl IntoIterator<Item = ConversationId>,
+    ) -> Result<()> {
+        if matches!(self.inner, Inner::Sqlite(_)) {
+            return Ok(());
+        }
+        let mut rows = Rows::new(&[("lane", crate::bulk::of::<i64>())]);
+        let lanes: BTreeSet<i64> = conversations
+            .into_iter()
+            // The low half of a UUID v7 is random.
+            .map(|conversation| conversation.uuid().as_u64_pair().1 as i64)
+            .collect();
+        for lane in lanes {
+            rows.push([Value::Int(lane)]);
+        }
+        self.bulk_fetch(
+            "SELECT 1 FROM (SELECT pg_advisory_xact_lock(lane) FROM (SELECT lane FROM {rows} ORDER BY lane) o) l",
+            rows,
+        )
+        .await?;
+        Ok(())
     }
 
     /// `FOR UPDATE` where rows can be locked one by one; SQLite's one writer needs none.

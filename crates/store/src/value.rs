@@ -234,7 +234,8 @@ codes!(
     kabar_domain::channel::InboxClass,
     kabar_domain::channel::InboxStatus,
     kabar_domain::job::JobKind,
-    kabar_domain::notification::NotificationChannel
+    kabar_domain::notification::NotificationChannel,
+    kabar_domain::outbound::SendPriority
 );
 
 /// One result row.

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use kabar_domain::channel::{ChannelKind, ConversationStatus, Priority};
 use kabar_domain::message::{Direction, Media, MessageKind, MessageStatus, Platform, ProviderError};
+use kabar_domain::outbound::SendPriority;
 use kabar_domain::{ChannelId, ContactId, ConversationId, MessageId, Timestamp};
-use kabar_engine::conversations::{self, ConversationChange, ConversationQuery, Message};
+use kabar_engine::conversations::{ConversationChange, ConversationQuery, Message, Windowed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -68,14 +69,16 @@ struct Conversation {
     /// The topic inside a group.
     topic: Option<String>,
     message_count: i64,
+    /// WhatsApp: whether anything but templates may be sent. Null where there is no such rule.
+    window: Option<WindowResource>,
     #[schema(value_type = Time)]
     created_at: Timestamp,
     #[schema(value_type = Time)]
     updated_at: Timestamp,
 }
 
-impl From<conversations::Conversation> for Conversation {
-    fn from(conversation: conversations::Conversation) -> Self {
+impl From<Windowed> for Conversation {
+    fn from(Windowed { conversation, window }: Windowed) -> Self {
         Self {
             id: conversation.id,
             status: conversation.status,
@@ -97,10 +100,21 @@ impl From<conversations::Conversation> for Conversation {
             title: conversation.title,
             topic: Some(conversation.topic).filter(|topic| !topic.is_empty()),
             message_count: conversation.message_count,
+            window: window.map(|window| WindowResource { open: window.open, expires_at: window.expires_at }),
             created_at: conversation.created_at,
             updated_at: conversation.updated_at,
         }
     }
+}
+
+/// The 24 hours after a person wrote in which free text may be sent to them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Window)]
+struct WindowResource {
+    open: bool,
+    /// Past when it is closed; null when the person never wrote.
+    #[schema(value_type = Option<Time>)]
+    expires_at: Option<Timestamp>,
 }
 
 /// Who wrote a message.
@@ -192,6 +206,17 @@ pub(crate) struct MessageResource {
     #[schema(value_type = Object)]
     payload: Value,
     error: Option<MessageError>,
+    /// While it waits: `high`, `normal` or `low`.
+    #[schema(value_type = Option<String>, example = "normal")]
+    priority: Option<SendPriority>,
+    /// When somebody wants it sent.
+    #[schema(value_type = Option<Time>)]
+    send_at: Option<Timestamp>,
+    /// While it waits: when it will probably leave. Null when nobody can tell, as of an account that is disconnected.
+    #[schema(value_type = Option<Time>)]
+    estimated_send_at: Option<Timestamp>,
+    /// Why it waits longer than its turn takes.
+    held: Option<String>,
     #[schema(value_type = Option<Time>)]
     sent_at: Option<Timestamp>,
     #[schema(value_type = Option<Time>)]
@@ -224,6 +249,7 @@ impl From<Message> for MessageResource {
                 name: message.user_name,
             },
         };
+        let outlook = message.outlook;
         Self {
             id: message.id,
             conversation_id: message.conversation_id,
@@ -239,6 +265,10 @@ impl From<Message> for MessageResource {
             media: message.media.into_iter().map(MediaResource::from).collect(),
             payload: message.payload,
             error: message.error.map(MessageError::from),
+            priority: outlook.as_ref().map(|outlook| outlook.priority),
+            send_at: outlook.as_ref().and_then(|outlook| outlook.send_at),
+            estimated_send_at: outlook.as_ref().and_then(|outlook| outlook.estimated_send_at),
+            held: outlook.and_then(|outlook| outlook.held),
             sent_at: message.sent_at,
             delivered_at: message.delivered_at,
             read_at: message.read_at,

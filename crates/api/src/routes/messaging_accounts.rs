@@ -71,6 +71,10 @@ struct MessagingAccount {
     verified_name: Option<String>,
     quality: Option<String>,
     messaging_limit: Option<String>,
+    /// What it may send in a second: `settings.messages_per_second`, or what the provider says. Null: what is usual, 80
+    /// for a number and 30 for a bot.
+    #[schema(example = 80)]
+    messages_per_second: Option<i64>,
     /// What is wrong, for the people who run the account.
     last_error: Option<String>,
     #[schema(value_type = Option<Time>)]
@@ -114,6 +118,7 @@ impl From<Served<Account>> for MessagingAccount {
             verified_name: account.verified_name,
             quality: account.quality,
             messaging_limit: account.messaging_limit,
+            messages_per_second: account.messages_per_second,
             last_error: account.last_error,
             connected_at: account.connected_at,
             checked_at: account.checked_at,

@@ -14,6 +14,8 @@ mod messaging_accounts;
 mod notification_templates;
 mod notifications;
 mod organisations;
+mod templates;
+mod outbound;
 mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -36,6 +38,8 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         notification_templates::routes(),
         notifications::routes(),
         organisations::routes(),
+        templates::routes(),
+        outbound::routes(),
         webhooks::routes(),
     ]
     .into_iter()

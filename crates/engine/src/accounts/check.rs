@@ -31,6 +31,11 @@ fn sentence(error: &ProviderError) -> String {
     text
 }
 
+/// What the account's settings say it may send in a second, `messages_per_second`.
+fn wanted_rate(account: &Account) -> Option<i64> {
+    account.settings.get("messages_per_second")?.as_i64().filter(|rate| (1..=1_000).contains(rate))
+}
+
 /// A refusal disconnects; an answer that did not come leaves a connected account as it is.
 fn failed(before: ChannelStatus, failure: &SendFailure) -> Check {
     let status = match failure.verdict {
@@ -104,6 +109,11 @@ impl Engine {
             phone_number: number.display_phone_number,
             verified_name: number.verified_name,
             quality: number.quality_rating,
+            messages_per_second: wanted_rate(account).or(match number.throughput_level.as_deref() {
+                Some("STANDARD") => Some(80),
+                Some("HIGH") => Some(1_000),
+                _ => None,
+            }),
             messaging_limit: number.messaging_limit,
             last_error,
             ..Check::default()
@@ -125,6 +135,7 @@ impl Engine {
             status: Some(ChannelStatus::Connected),
             username: bot.username,
             verified_name: Some(bot.first_name),
+            messages_per_second: Some(wanted_rate(account).unwrap_or(30)),
             ..Check::default()
         };
         let url = self.webhook_url(account.platform, account.id);

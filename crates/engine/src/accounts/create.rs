@@ -161,6 +161,7 @@ impl Engine {
             verified_name: None,
             quality: None,
             messaging_limit: None,
+            messages_per_second: None,
             last_error: None,
             connected_at: None,
             checked_at: None,

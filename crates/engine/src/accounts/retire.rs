@@ -41,6 +41,8 @@ impl Engine {
         let error = serde_json::to_string(&error).map_err(|error| Error::Internal(error.to_string()))?;
         let moved = accounts::retire(&mut tx, organisation, id, heir, &error, now).await?;
 
+        let failed: Vec<_> = moved.failed.iter().map(|message| (organisation, *message)).collect();
+        kabar_store::outbound::note_dead(&mut tx, &failed, "failed", now).await?;
         let event = |kind, subject, data| NewEvent { kind, subject_id: Some(subject), data };
         let data = json!({ "default_messaging_account_id": heir }).to_string();
         let mut events = vec![event("messaging_account.retired", id.uuid(), Some(data))];

@@ -1,15 +1,19 @@
 //! Delivery reports: forward only, in any order, and patient when they come before their message.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use kabar_domain::message::{MessageStatus, ProviderError};
 use kabar_domain::{MessageId, OrganisationId, Timestamp};
+use kabar_providers::whatsapp;
 use kabar_store::messages::provider_key;
+use kabar_store::outbound;
 use kabar_store::statuses::{self, Advance, Early, Locked, Reported};
 use kabar_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
 use super::batch::{Batch, Report};
+use crate::outbound::ATTEMPTS;
 
 /// A message's standing, and how reports move it.
 #[derive(Debug)]
@@ -99,6 +103,7 @@ impl Batch<'_> {
         let locked = statuses::lock(tx, wanted).await?;
         let mut advances = Vec::with_capacity(by_message.len());
         let mut early = Vec::new();
+        let mut failed = Vec::new();
         for ((organisation, key), reports) in by_message {
             let found = match known.get(&key) {
                 Some(id) => locked.get(id).map(|locked| locked.reported),
@@ -115,17 +120,61 @@ impl Batch<'_> {
                 }));
                 continue;
             };
+            if self.send_again(tx, organisation, &found, &reports).await? {
+                continue;
+            }
             let mut standing = Standing::new(organisation, found);
             for Report { update, .. } in &reports {
                 standing.report(update.status, update.occurred_at, error_text(update.error.as_ref()));
             }
             if let Some(status) = standing.moved() {
                 self.status_event(organisation, &found, status);
+                if status == MessageStatus::Failed {
+                    failed.push((organisation, found.id));
+                } else if found.status == MessageStatus::Uncertain {
+                    outbound::forget_dead(tx, organisation, found.id).await?;
+                }
             }
             advances.push(standing.advance);
         }
         statuses::advance(tx, advances).await?;
+        outbound::note_dead(tx, &failed, "failed", self.now).await?;
         statuses::keep_early(tx, early, self.now).await
+    }
+
+    /// A report that the provider dropped the message for a reason that passes (too many at once, in maintenance):
+    /// it was certainly not delivered, and is sent again later, a few times.
+    async fn send_again(
+        &mut self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        found: &Reported,
+        reports: &[Report],
+    ) -> Result<bool, StoreError> {
+        let passes = |report: &Report| {
+            let code = report.update.error.as_ref().map(|error| error.code);
+            report.update.status == MessageStatus::Failed
+                && code.and_then(whatsapp::describe).is_some_and(|known| known.verdict.is_temporary())
+        };
+        let Some(report) = reports.iter().find(|report| passes(report)) else { return Ok(false) };
+        let delivered = reports.iter().any(|report| {
+            matches!(
+                report.update.status,
+                MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Played
+            )
+        });
+        if delivered || !matches!(found.status, MessageStatus::Sent | MessageStatus::Uncertain) {
+            return Ok(false);
+        }
+        let attempts = outbound::attempts(tx, organisation, found.id).await?;
+        if attempts >= ATTEMPTS {
+            return Ok(false);
+        }
+        let due = self.now.plus(Duration::from_secs(4_u64.pow(attempts.clamp(1, 5) as u32)));
+        let (position, account) = (self.engine.clock.uuid(), report.account.id);
+        outbound::send_again(tx, organisation, found.id, account, position, due, self.now).await?;
+        self.status_event(organisation, found, MessageStatus::Queued);
+        Ok(true)
     }
 
     /// Applies reports that were stored as early while their message was stored, or a moment before.
@@ -189,7 +238,7 @@ impl Batch<'_> {
             match found.provider_key {
                 None => {
                     statuses::name(tx, organisation, id, &report.update.provider_message_id, key).await?;
-                    kabar_store::outbound::settle(tx, organisation, id, self.now).await?;
+                    outbound::settle(tx, organisation, id, self.now).await?;
                     return Ok(Some(found.reported));
                 }
                 // Its sender wrote the answer down while we waited for the lock.

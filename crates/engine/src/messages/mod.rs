@@ -3,9 +3,10 @@
 mod draft;
 mod target;
 
+use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
 use kabar_domain::message::{MessageKind, Platform};
-use kabar_domain::outbound::OutboundMessage;
+use kabar_domain::outbound::{OutboundMessage, SendPriority};
 use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
@@ -14,7 +15,8 @@ use kabar_store::{Tx, messages};
 use serde_json::{Value, json};
 
 pub(crate) use self::draft::Draft;
-use self::target::{Target, sending_account};
+use self::target::Target;
+pub(crate) use self::target::sending_account;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -121,6 +123,9 @@ impl Engine {
             media,
             payload: (!draft.payload.is_empty()).then(|| Value::Object(draft.payload).to_string()),
             reply_to,
+            is_group: target.channel.kind == ChannelKind::Group,
+            priority: SendPriority::High,
+            send_at: None,
         };
         outbound::enqueue(&mut tx, message, now).await?;
         let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,
@@ -130,7 +135,11 @@ impl Engine {
             subject_id: Some(id.uuid()),
             data: Some(data.to_string()),
         });
-        let stored = messages::find_message(&mut tx, organisation, id).await?;
+        let mut stored = messages::find_message(&mut tx, organisation, id).await?;
+        if let Some(stored) = &mut stored {
+            let before = self.estimates.queued(account_id, SendPriority::High);
+            stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
+        }
         tx.record(organisation, now, recorded);
         tx.commit().await?;
         self.outbound_ready.notify_one();

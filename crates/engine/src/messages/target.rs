@@ -115,7 +115,7 @@ impl Engine {
 
 /// The account a channel's messages go out over. What was said over a retired account goes on over the
 /// organisation's default one.
-pub(super) async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
+pub(crate) async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
     if channel.account.retired {
         let default = accounts::find_default(tx, channel.organisation_id).await?;
         if let Some(default) = default.filter(|default| default.platform == channel.platform) {

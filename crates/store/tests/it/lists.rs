@@ -115,10 +115,10 @@ both! {
         .await
         .unwrap();
         tx.execute(
-            "INSERT INTO outbound_queue (organisation_id, message_id, account_id, conversation_id, attempt,
-                 due_at, created_at)
-             VALUES ($1, $2, $3, $4, 0, 0, 0)",
-            args![place.organisation, message, place.account, conversation],
+            "INSERT INTO outbound_queue (organisation_id, message_id, account_id, conversation_id, pair_id, is_group,
+                 priority, position, attempt, failures, due_at, ready_at, created_at)
+             VALUES ($1, $2, $3, $4, $4, $5, 2, $2, 0, 0, 0, 0, 0)",
+            args![place.organisation, message, place.account, conversation, false],
         )
         .await
         .unwrap();

@@ -47,6 +47,7 @@ pub fn account(clock: &Clock, organisation_id: OrganisationId, external_id: &str
         verified_name: None,
         quality: None,
         messaging_limit: None,
+        messages_per_second: None,
         last_error: None,
         connected_at: None,
         checked_at: None,

@@ -1,0 +1,577 @@
+//! The outbound queue: leases, attempts, and what became of them.
+//!
+//! One lane per conversation, and only the head of a lane may be leased. A lease and its attempt row are written
+//! before the provider is called, and every later write is fenced on the attempt's number, so a sender that was
+//! thought dead cannot undo what another did.
+//!
+//! Locks are taken in one order: conversations, messages, lanes ([`Tx::lock_lanes`]), accounts.
+
+mod accounts;
+mod dead;
+mod lease;
+mod outlook;
+
+pub use accounts::{PairAnswer, forget_pairs, hold, let_go, pair_answered, provider_answered, turn_back};
+pub use dead::{DeadLetter, announce, count_dead, forget_dead, list_dead, note_dead};
+pub use lease::{Leased, Leases, Ready, TROUBLED, lease, ready_accounts};
+pub use outlook::{Backlog, Outlook, backlog, outlook};
+
+use std::collections::BTreeSet;
+
+use kabar_domain::message::{Direction, MessageKind, MessageStatus};
+use kabar_domain::outbound::SendPriority;
+use kabar_domain::{
+    AccountId, ChannelId, Clock, ConversationId, MessageId, OrganisationId, Timestamp, UserId,
+};
+use uuid::Uuid;
+
+use crate::args;
+use crate::bulk::{Rows, of};
+use crate::error::Result;
+use crate::store::{Db, Tx};
+use crate::value::Bind;
+
+/// A message to queue.
+#[derive(Debug)]
+pub struct NewOutbound {
+    pub organisation_id: OrganisationId,
+    pub id: MessageId,
+    pub conversation_id: ConversationId,
+    pub channel_id: ChannelId,
+    pub account_id: AccountId,
+    pub user_id: UserId,
+    pub kind: MessageKind,
+    pub body: Option<String>,
+    pub media: Option<String>,
+    /// JSON object of the kind's own fields.
+    pub payload: Option<String>,
+    pub reply_to: Option<String>,
+    /// The channel is a group: the provider's limits count it as one recipient.
+    pub is_group: bool,
+    pub priority: SendPriority,
+    /// Not before this.
+    pub send_at: Option<Timestamp>,
+}
+
+/// Stores the message, queues it and moves its conversation, all in the caller's transaction.
+pub async fn enqueue(tx: &mut Tx, message: NewOutbound, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "INSERT INTO messages (organisation_id, id, conversation_id, channel_id, account_id, user_id, direction,
+             kind, status, body, media, payload, reply_to, sort_at, occurred_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+        args![
+            message.organisation_id,
+            message.id,
+            message.conversation_id,
+            message.channel_id,
+            message.account_id,
+            message.user_id,
+            Direction::Outbound,
+            message.kind,
+            MessageStatus::Queued,
+            message.body,
+            message.media,
+            message.payload,
+            message.reply_to,
+            now.as_unix(),
+            now
+        ],
+    )
+    .await?;
+    tx.execute(
+        "UPDATE conversations SET message_count = message_count + 1, updated_at = $1,
+             last_message_at = CASE WHEN last_message_at < $1 THEN $1 ELSE last_message_at END
+         WHERE organisation_id = $2 AND id = $3",
+        args![now, message.organisation_id, message.conversation_id],
+    )
+    .await?;
+    let queued = Queued {
+        organisation_id: message.organisation_id,
+        message_id: message.id,
+        account_id: message.account_id,
+        conversation_id: message.conversation_id,
+        pair_id: if message.is_group { message.channel_id.uuid() } else { message.conversation_id.uuid() },
+        is_group: message.is_group,
+        priority: message.priority,
+        send_at: message.send_at,
+        attempt: 0,
+        due_at: now,
+    };
+    queue(tx, queued, message.id.uuid(), now).await
+}
+
+/// A row of the queue.
+#[derive(Debug)]
+struct Queued {
+    organisation_id: OrganisationId,
+    message_id: MessageId,
+    account_id: AccountId,
+    conversation_id: ConversationId,
+    pair_id: Uuid,
+    is_group: bool,
+    priority: SendPriority,
+    send_at: Option<Timestamp>,
+    attempt: i64,
+    due_at: Timestamp,
+}
+
+/// Puts a message at the end of its lane (`position` is greater than all there), or with those that wait for their
+/// time. What waits in the lane before it becomes as urgent as it is.
+async fn queue(tx: &mut Tx, queued: Queued, position: Uuid, now: Timestamp) -> Result<()> {
+    let in_lane = queued.send_at.is_none();
+    if in_lane {
+        tx.lock_lanes([queued.conversation_id]).await?;
+        tx.execute(
+            "UPDATE outbound_queue SET priority = $1
+             WHERE conversation_id = $2 AND position IS NOT NULL AND priority > $1",
+            args![queued.priority, queued.conversation_id],
+        )
+        .await?;
+    }
+    tx.execute(
+        "INSERT INTO outbound_queue (organisation_id, message_id, account_id, conversation_id, pair_id, is_group,
+             priority, send_at, position, attempt, failures, due_at, ready_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11,
+             CASE WHEN $12 AND NOT EXISTS (SELECT 1 FROM outbound_queue
+                  WHERE conversation_id = $4 AND position IS NOT NULL) THEN $11 END, $13)",
+        args![
+            queued.organisation_id,
+            queued.message_id,
+            queued.account_id,
+            queued.conversation_id,
+            queued.pair_id,
+            queued.is_group,
+            queued.priority,
+            queued.send_at,
+            in_lane.then_some(position),
+            queued.attempt,
+            queued.due_at,
+            in_lane,
+            now
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves messages whose time has come to the end of their lanes, at most `limit`; how many.
+pub async fn admit_scheduled(tx: &mut Tx, clock: &Clock, limit: i64) -> Result<usize> {
+    let now = clock.now();
+    let lock = tx.skip_locked();
+    let sql = format!(
+        "SELECT organisation_id, message_id, conversation_id, priority FROM outbound_queue
+         WHERE position IS NULL AND send_at <= $1 ORDER BY send_at, message_id LIMIT $2 {lock}"
+    );
+    let due: Vec<(OrganisationId, MessageId, ConversationId, SendPriority)> = tx
+        .fetch(&sql, args![now, limit])
+        .await?
+        .iter_mut()
+        .map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .collect::<Result<_>>()?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let mut times =
+        Rows::new(&[("org", of::<OrganisationId>()), ("message", of::<MessageId>()), ("at", of::<i64>())]);
+    let mut by_id: Vec<_> = due.iter().map(|row| (row.1, row.0)).collect();
+    by_id.sort_unstable();
+    for (message, organisation) in by_id {
+        times.push([organisation.value(), message.value(), now.as_unix().saturating_mul(1_000_000).value()]);
+    }
+    // In the conversation it stands where it was said, not where it was planned.
+    tx.bulk_execute(
+        "UPDATE messages SET sort_at = u.at, occurred_at = u.at FROM {rows}
+         WHERE messages.organisation_id = u.org AND messages.id = u.message",
+        times,
+    )
+    .await?;
+    tx.lock_lanes(due.iter().map(|row| row.2)).await?;
+    for (organisation, message, conversation, priority) in &due {
+        tx.execute(
+            "UPDATE outbound_queue SET priority = $1
+             WHERE conversation_id = $2 AND position IS NOT NULL AND priority > $1",
+            args![*priority, *conversation],
+        )
+        .await?;
+        tx.execute(
+            "UPDATE outbound_queue SET position = $1, due_at = $2 WHERE organisation_id = $3 AND message_id = $4",
+            args![clock.uuid(), now, *organisation, *message],
+        )
+        .await?;
+    }
+    promote(tx, due.iter().map(|row| row.2)).await?;
+    Ok(due.len())
+}
+
+/// Makes the first message of each lane its head. The lanes are locked.
+async fn promote(tx: &mut Tx, lanes: impl IntoIterator<Item = ConversationId>) -> Result<()> {
+    let mut rows = Rows::new(&[("conversation", of::<ConversationId>())]);
+    for lane in lanes.into_iter().collect::<BTreeSet<_>>() {
+        rows.push([lane.value()]);
+    }
+    tx.bulk_execute(
+        "UPDATE outbound_queue SET ready_at = due_at FROM {rows}
+         WHERE conversation_id = u.conversation AND position IS NOT NULL AND ready_at IS NULL AND lease_until IS NULL
+           AND message_id = (SELECT h.message_id FROM outbound_queue h WHERE h.conversation_id = u.conversation
+                             AND h.position IS NOT NULL ORDER BY h.position LIMIT 1)",
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Lets the lanes go on from which messages were taken.
+pub async fn free_lanes(tx: &mut Tx, lanes: &[ConversationId]) -> Result<()> {
+    tx.lock_lanes(lanes.iter().copied()).await?;
+    promote(tx, lanes.iter().copied()).await
+}
+
+/// Which attempt of which message, whose.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    pub organisation_id: OrganisationId,
+    pub message_id: MessageId,
+    pub number: i64,
+    pub owner: Uuid,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Accepted,
+    Failed,
+    Uncertain,
+    /// To be tried again at this time. `counts`: it was the message's own failure.
+    Retry {
+        due: Timestamp,
+        counts: bool,
+    },
+}
+
+impl Ended {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Failed => "failed",
+            Self::Uncertain => "uncertain",
+            Self::Retry { .. } => "retry",
+        }
+    }
+}
+
+/// Ends an attempt and the lease; afterwards [`free_lanes`] lets its lane go on. `false`: the lease was lost
+/// meanwhile, and nothing was written but the attempt's own outcome.
+pub async fn end(
+    tx: &mut Tx,
+    attempt: Attempt,
+    ended: Ended,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    tx.execute(
+        "UPDATE outbound_attempts SET state = $1, error = $2, finished_at = $3
+         WHERE organisation_id = $4 AND message_id = $5 AND attempt = $6 AND state <> 'accepted'",
+        args![ended.as_str(), error, now, attempt.organisation_id, attempt.message_id, attempt.number],
+    )
+    .await?;
+    let changed = match ended {
+        Ended::Retry { due, counts } => {
+            tx.execute(
+                "UPDATE outbound_queue SET lease_owner = NULL, lease_until = NULL, due_at = $1, ready_at = $1,
+                     failures = failures + $6
+                 WHERE organisation_id = $2 AND message_id = $3 AND attempt = $4 AND lease_owner = $5",
+                args![
+                    due,
+                    attempt.organisation_id,
+                    attempt.message_id,
+                    attempt.number,
+                    attempt.owner,
+                    i64::from(counts)
+                ],
+            )
+            .await?
+        }
+        _ => {
+            tx.execute(
+                "DELETE FROM outbound_queue
+                 WHERE organisation_id = $1 AND message_id = $2 AND attempt = $3 AND lease_owner = $4",
+                args![attempt.organisation_id, attempt.message_id, attempt.number, attempt.owner],
+            )
+            .await?
+        }
+    };
+    Ok(changed == 1)
+}
+
+/// Puts a message that waits for its next attempt back to `queued`.
+pub async fn requeue(tx: &mut Tx, organisation: OrganisationId, id: MessageId) -> Result<()> {
+    tx.execute(
+        "UPDATE messages SET status = 10 WHERE organisation_id = $1 AND id = $2 AND status = 20",
+        args![organisation, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Keeps the lease of an attempt that takes long.
+pub async fn extend(tx: &mut Tx, attempt: Attempt, until: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE outbound_queue SET lease_until = $1
+         WHERE organisation_id = $2 AND message_id = $3 AND attempt = $4 AND lease_owner = $5",
+        args![until, attempt.organisation_id, attempt.message_id, attempt.number, attempt.owner],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What the sender finds to do besides leasing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chores {
+    pub has_expired_leases: bool,
+    pub has_scheduled: bool,
+}
+
+pub async fn chores(db: &mut impl Db, alive: Uuid, now: Timestamp) -> Result<Chores> {
+    let mut rows = db
+        .fetch(
+            "SELECT EXISTS (SELECT 1 FROM outbound_queue WHERE lease_until < $1 AND lease_owner <> $2),
+                 EXISTS (SELECT 1 FROM outbound_queue WHERE position IS NULL AND send_at <= $1)",
+            args![now, alive],
+        )
+        .await?;
+    let Some(row) = rows.first_mut() else { return Ok(Chores::default()) };
+    Ok(Chores { has_expired_leases: row.get(0)?, has_scheduled: row.get(1)? })
+}
+
+/// The newest time anything was queued, for a server that starts: a clock that is behind it went back.
+pub async fn newest(db: &mut impl Db) -> Result<Option<Timestamp>> {
+    let mut rows = db.fetch("SELECT MAX(created_at) FROM outbound_queue", args![]).await?;
+    rows.first_mut().map_or(Ok(None), |row| row.get(0))
+}
+
+/// A message whose sender died: it may or may not have gone out.
+#[derive(Clone, Copy, Debug)]
+pub struct Expired {
+    pub organisation_id: OrganisationId,
+    pub message_id: MessageId,
+    pub conversation_id: ConversationId,
+}
+
+/// Ends every lease that ran out before `before`, but for those of `alive`, whose own tasks end them. The messages
+/// that are uncertain now.
+pub async fn expire(
+    tx: &mut Tx,
+    alive: Uuid,
+    before: Timestamp,
+    now: Timestamp,
+    error: &str,
+) -> Result<Vec<Expired>> {
+    let leases: Vec<(Expired, i64)> = tx
+        .fetch(
+            "DELETE FROM outbound_queue WHERE lease_until < $1 AND lease_owner <> $2
+             RETURNING organisation_id, message_id, conversation_id, attempt",
+            args![before, alive],
+        )
+        .await?
+        .iter_mut()
+        .map(|row| {
+            let expired = Expired {
+                organisation_id: row.get(0)?,
+                message_id: row.get(1)?,
+                conversation_id: row.get(2)?,
+            };
+            Ok((expired, row.get(3)?))
+        })
+        .collect::<Result<_>>()?;
+    let lanes: Vec<_> = leases.iter().map(|(expired, _)| expired.conversation_id).collect();
+    let mut uncertain = Vec::with_capacity(leases.len());
+    for (expired, attempt) in leases {
+        tx.execute(
+            "UPDATE outbound_attempts SET state = 'uncertain', error = $1, finished_at = $2
+             WHERE organisation_id = $3 AND message_id = $4 AND attempt = $5 AND state = 'started'",
+            args![error, now, expired.organisation_id, expired.message_id, attempt],
+        )
+        .await?;
+        if mark_uncertain(tx, expired.organisation_id, expired.message_id, error).await? {
+            uncertain.push(expired);
+        }
+    }
+    free_lanes(tx, &lanes).await?;
+    Ok(uncertain)
+}
+
+/// The provider reported on a message it had not answered for: it was sent, and is not sent again, even where a
+/// sender still waits for the answer.
+pub async fn settle(tx: &mut Tx, organisation: OrganisationId, id: MessageId, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE outbound_attempts SET state = 'accepted', error = NULL, finished_at = COALESCE(finished_at, $1)
+         WHERE organisation_id = $2 AND message_id = $3 AND state IN ('started', 'uncertain')",
+        args![now, organisation, id],
+    )
+    .await?;
+    take_out(tx, organisation, id, true).await?;
+    dead::forget(tx, organisation, &[id]).await
+}
+
+/// Takes a message out of the queue, also from a sender who works on it when `leased`. `false`: it was not there.
+async fn take_out(tx: &mut Tx, organisation: OrganisationId, id: MessageId, leased: bool) -> Result<bool> {
+    let taken = tx
+        .fetch_optional(
+            "DELETE FROM outbound_queue WHERE organisation_id = $1 AND message_id = $2
+                 AND ($3 OR lease_until IS NULL)
+             RETURNING conversation_id",
+            args![organisation, id, leased],
+        )
+        .await?;
+    let Some(mut row) = taken else { return Ok(false) };
+    free_lanes(tx, &[row.get(0)?]).await?;
+    Ok(true)
+}
+
+/// Takes back a message that nobody works on. `false`: it is too late.
+pub async fn cancel(tx: &mut Tx, organisation: OrganisationId, id: MessageId) -> Result<bool> {
+    if !take_out(tx, organisation, id, false).await? {
+        return Ok(false);
+    }
+    tx.execute(
+        "UPDATE messages SET status = 90 WHERE organisation_id = $1 AND id = $2 AND status IN (10, 20)",
+        args![organisation, id],
+    )
+    .await?;
+    Ok(true)
+}
+
+/// Puts a message that failed, or may not have been sent, at the end of its lane once more. A late report of the
+/// earlier attempt still settles it: its id is echoed. `false`: it is neither failed nor uncertain.
+pub async fn send_again(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: MessageId,
+    account: AccountId,
+    position: Uuid,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let found = tx
+        .fetch_optional(
+            "UPDATE messages SET status = 10, error = NULL, failed_at = NULL, sent_at = NULL,
+                 provider_message_id = NULL, provider_key = NULL, account_id = $3
+             WHERE organisation_id = $1 AND id = $2 AND direction = 2 AND status IN (30, 40, 80)
+             RETURNING conversation_id, channel_id",
+            args![organisation, id, account],
+        )
+        .await?;
+    let Some(mut row) = found else { return Ok(false) };
+    let (conversation, channel): (ConversationId, ChannelId) = (row.get(0)?, row.get(1)?);
+    dead::forget(tx, organisation, &[id]).await?;
+    let mut facts = tx
+        .fetch(
+            "SELECT c.kind = 2, COALESCE((SELECT MAX(a.attempt) FROM outbound_attempts a
+                 WHERE a.organisation_id = $1 AND a.message_id = $2), 0)
+             FROM channels c WHERE c.organisation_id = $1 AND c.id = $3",
+            args![organisation, id, channel],
+        )
+        .await?;
+    let Some(row) = facts.first_mut() else { return Ok(false) };
+    let is_group: bool = row.get(0)?;
+    let queued = Queued {
+        organisation_id: organisation,
+        message_id: id,
+        account_id: account,
+        conversation_id: conversation,
+        pair_id: if is_group { channel.uuid() } else { conversation.uuid() },
+        is_group,
+        priority: SendPriority::Normal,
+        send_at: None,
+        attempt: row.get(1)?,
+        due_at,
+    };
+    queue(tx, queued, position, now).await?;
+    Ok(true)
+}
+
+/// How often a sender began to send a message.
+pub async fn attempts(db: &mut impl Db, organisation: OrganisationId, id: MessageId) -> Result<i64> {
+    let mut rows = db
+        .fetch(
+            "SELECT COUNT(*) FROM outbound_attempts WHERE organisation_id = $1 AND message_id = $2",
+            args![organisation, id],
+        )
+        .await?;
+    rows.first_mut().map_or(Ok(0), |row| row.get(0))
+}
+
+/// Messages waiting and messages leased.
+pub async fn depth(db: &mut impl Db) -> Result<(i64, i64)> {
+    let mut rows = db.fetch("SELECT COUNT(*), COUNT(lease_until) FROM outbound_queue", args![]).await?;
+    let Some(row) = rows.first_mut() else { return Ok((0, 0)) };
+    let (all, leased): (i64, i64) = (row.get(0)?, row.get(1)?);
+    Ok((all - leased, leased))
+}
+
+/// The account cannot send until somebody mends it.
+pub async fn pause_account(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    account: AccountId,
+    problem: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "UPDATE accounts SET status = 3, last_error = $1, updated_at = $2
+             WHERE organisation_id = $3 AND id = $4 AND status <> 3",
+            args![problem, now, organisation, account],
+        )
+        .await?;
+    if changed == 1 {
+        tx.execute(
+            "UPDATE channels SET status = 3, updated_at = $1
+             WHERE organisation_id = $2 AND account_id = $3 AND kind = 1 AND status = 1 AND deleted_at IS NULL",
+            args![now, organisation, account],
+        )
+        .await?;
+    }
+    Ok(changed == 1)
+}
+
+/// An outbound message's standing, locked.
+pub async fn standing(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: MessageId,
+) -> Result<Option<(crate::statuses::Reported, bool)>> {
+    let lock = tx.for_update();
+    let sql = format!(
+        "SELECT m.id, m.conversation_id, m.status, m.provider_key IS NOT NULL FROM messages m
+         WHERE m.organisation_id = $1 AND m.id = $2 {lock}"
+    );
+    tx.fetch_optional(&sql, args![organisation, id])
+        .await?
+        .map(|mut row| {
+            let reported = crate::statuses::Reported {
+                id: row.get(0)?,
+                conversation_id: row.get(1)?,
+                status: row.get(2)?,
+            };
+            Ok((reported, row.get(3)?))
+        })
+        .transpose()
+}
+
+/// Marks a message uncertain: its answer was lost. `false`: more is known of it by now.
+pub async fn mark_uncertain(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: MessageId,
+    error: &str,
+) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "UPDATE messages SET status = 30, error = $1
+             WHERE organisation_id = $2 AND id = $3 AND status = 20",
+            args![error, organisation, id],
+        )
+        .await?;
+    Ok(changed == 1)
+}
