@@ -101,6 +101,7 @@ def resources(server, new_organisation):
         "contacts": conversation["contact_id"],
         "conversations": conversation["id"],
         "messages": message["id"],
+        "dead-letters": message["id"],
         "inbox": item["id"],
         "held": held["id"],
         "notifications": notification["id"],
