@@ -14,7 +14,6 @@ mod messaging_accounts;
 mod notification_templates;
 mod notifications;
 mod organisations;
-mod templates;
 mod outbound;
 mod webhooks;
 
@@ -38,7 +37,6 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         notification_templates::routes(),
         notifications::routes(),
         organisations::routes(),
-        templates::routes(),
         outbound::routes(),
         webhooks::routes(),
     ]
