@@ -309,6 +309,14 @@ class Kabar:
                     total += float(found[3])
         return total
 
+    def memory(self) -> int:
+        """Resident memory in bytes."""
+        assert self.process is not None
+        status = pathlib.Path(f"/proc/{self.process.process.pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found
+        return int(found[1]) * 1024
+
     def wait_applied(self, timeout: float = 60.0) -> None:
         """Until everything acknowledged is applied."""
         eventually(lambda: self.metric("kabar_inbound_backlog") == 0, timeout)

@@ -99,6 +99,7 @@ def test_answers_are_as_described(server, organisation, account, document):
     message = organisation.message(incoming["id"])
     api = organisation.api
     data(api.post("/inbox", {"text": "x"}))
+    data(api.http.post("/media", files={"file": ("x.txt", b"x")}))
     paths = {
         "/auth/me": "/auth/me",
         "/organisations": "/organisations",
@@ -112,6 +113,7 @@ def test_answers_are_as_described(server, organisation, account, document):
         f"/conversations/{message['conversation_id']}/messages": "/conversations/{}/messages",
         "/inbox": "/inbox",
         "/events": "/events",
+        "/media": "/media",
     }
     described = {re.sub(r"\{\w+\}", "{}", path): item for path, item in document["paths"].items()}
     for path, template in paths.items():

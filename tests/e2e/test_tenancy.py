@@ -19,7 +19,7 @@ PUBLIC = {("post", "/api/v1/auth/login")}
 # Open to every token, whatever its abilities: about the token itself.
 ANY_ABILITY = {("get", "/api/v1/auth/me"), ("get", "/api/v1/user/me"), ("post", "/api/v1/auth/logout")}
 # Outside /api/v1: signed by the provider, or made to be read without signing in.
-OTHER = re.compile(r"^/(webhooks/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
+OTHER = re.compile(r"^/(webhooks/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
 
 
 def operations(document):
@@ -92,6 +92,7 @@ def resources(server, new_organisation):
         )
     )
     template = data(owner.api.post("/notification-templates", {"name": "rahasia", "text": "rahasia"}))
+    file = data(owner.api.http.post("/media", files={"file": ("rahasia.txt", b"rahasia")}))
     server.wait_applied()
     [held] = owner.held()
     ids = {
@@ -106,6 +107,7 @@ def resources(server, new_organisation):
         "held": held["id"],
         "notifications": notification["id"],
         "notification-templates": template["id"],
+        "media": file["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -26,7 +26,12 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let webhook = path.starts_with("/webhooks/") || path.starts_with("/api/webhooks/");
-    let most = if webhook { limits.webhook_body } else { limits.body };
+    let upload = is_upload(&request);
+    let (most, handler_time) = match (webhook, upload) {
+        (true, _) => (limits.webhook_body, limits.handler_time),
+        (_, true) => (limits.upload_body, limits.upload_time),
+        _ => (limits.body, limits.handler_time),
+    };
     if announced(request.headers()).is_some_and(|length| length > most) {
         return closing(too_large());
     }
@@ -34,14 +39,14 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
         (request, None)
     } else {
         let (parts, inner) = request.into_parts();
-        let body = Limited::new(inner, most, limits.body_time);
+        let body = Limited::new(inner, most, limits.body_time, upload);
         (Request::from_parts(parts, Body::new(body.clone())), Some(body))
     };
-    let answered = tokio::time::timeout(limits.handler_time, next.run(request)).await;
+    let answered = tokio::time::timeout(handler_time, next.run(request)).await;
     let Ok(mut response) = answered else {
         tracing::error!("a request took too long and was given up");
         let error = Error::new(StatusCode::SERVICE_UNAVAILABLE, "The request took too long.");
-        return closing(error.retry_after(limits.handler_time));
+        return closing(error.retry_after(handler_time));
     };
     let Some(body) = body else { return response };
     // Whatever a handler makes of a body that broke off, this is why it did.
@@ -61,6 +66,11 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
             response
         }
     }
+}
+
+/// Whether the request brings a file: it is taken as it comes, never held whole.
+pub(crate) fn is_upload(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path() == "/api/v1/media"
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -96,6 +106,8 @@ struct Inner {
     body: Body,
     left: u64,
     deadline: Instant,
+    /// Each part has this time for itself.
+    part_time: Option<Duration>,
     /// Made when the body first lets us wait; most are there at once.
     alarm: Option<Pin<Box<Sleep>>>,
     outcome: Outcome,
@@ -104,9 +116,10 @@ struct Inner {
 type Polled = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
 
 impl Limited {
-    fn new(body: Body, most: u64, time: Duration) -> Self {
-        let deadline = Instant::now() + time;
-        Self(Arc::new(Mutex::new(Inner { body, left: most, deadline, alarm: None, outcome: Outcome::Open })))
+    fn new(body: Body, most: u64, time: Duration, by_part: bool) -> Self {
+        let (deadline, part_time) = (Instant::now() + time, by_part.then_some(time));
+        let outcome = Outcome::Open;
+        Self(Arc::new(Mutex::new(Inner { body, left: most, deadline, part_time, alarm: None, outcome })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -147,6 +160,10 @@ impl Inner {
                 match self.left.checked_sub(length) {
                     Some(left) => {
                         self.left = left;
+                        if let Some(time) = self.part_time {
+                            self.deadline = Instant::now() + time;
+                            self.alarm = None;
+                        }
                         Poll::Ready(Some(Ok(frame)))
                     }
                     None => self.fail(Outcome::TooLarge, "the request body is too large"),

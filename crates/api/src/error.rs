@@ -104,6 +104,7 @@ impl From<kabar_engine::Error> for Error {
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
             Engine::Invalid(_) | Engine::CapabilityMissing { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Engine::Conflict(_) => StatusCode::CONFLICT,
+            Engine::Incomplete(_) => StatusCode::BAD_REQUEST,
             Engine::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Engine::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Engine::Store(store) if store.is_transient() => {

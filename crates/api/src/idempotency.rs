@@ -4,12 +4,14 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use kabar_engine::idempotency::Claim;
 use kabar_engine::{Principal, crypto};
 use std::time::Duration;
 use tracing::Instrument;
 
+use crate::body::is_upload;
 use crate::error::{Error, ErrorText, Result};
 use crate::extract::Auth;
 use crate::state::ApiState;
@@ -48,38 +50,63 @@ fn key_of(value: &HeaderValue) -> Result<String> {
 }
 
 async fn once(state: &ApiState, request: Request, next: Next) -> Result<Response> {
+    let streamed = is_upload(&request);
     let (mut parts, body) = request.into_parts();
     let Ok(Auth(principal)) = Auth::from_request_parts(&mut parts, state).await else {
         // Signing in, or a caller the handler will refuse: there is no one to keep an answer for.
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let key = key_of(parts.headers.get(&IDEMPOTENCY_KEY).unwrap_or(&HeaderValue::from_static("")))?;
-    let body = Bytes::from_request(Request::new(body), &())
-        .await
-        .map_err(|_| Error::new(StatusCode::BAD_REQUEST, "The request body could not be read."))?;
     let mut fingerprint = format!("{} {}\n", parts.method, parts.uri).into_bytes();
-    fingerprint.extend_from_slice(&body);
+    let body = if streamed {
+        // A file is not held to be compared: its length stands for it.
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        fingerprint.extend_from_slice(length.map_or(b"", HeaderValue::as_bytes));
+        body
+    } else {
+        let body = Bytes::from_request(Request::new(body), &())
+            .await
+            .map_err(|_| Error::new(StatusCode::BAD_REQUEST, "The request body could not be read."))?;
+        fingerprint.extend_from_slice(&body);
+        Body::from(body)
+    };
     let fingerprint = crypto::sha256_hex(&fingerprint);
 
     let engine = &state.engine;
     match engine.claim_idempotent(&principal, &key, &fingerprint).await? {
         Claim::Run => {}
-        Claim::Replay { status, body } => return Ok(replay(status, body)),
+        Claim::Replay { status, body: kept } => {
+            // A client that is still sending would not see an answer.
+            drain(body).await;
+            return Ok(replay(status, kept));
+        }
         Claim::Running => {
             let message = "The first request with this Idempotency-Key is still running.";
             return Err(Error::new(StatusCode::CONFLICT, message).retry_after(Duration::from_secs(1)));
         }
     }
     parts.extensions.insert(principal.clone());
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let response = next.run(Request::from_parts(parts, body)).await;
     keep(state, &principal, &key, response).await
+}
+
+async fn drain(body: Body) {
+    let mut parts = body.into_data_stream();
+    while let Some(Ok(_)) = parts.next().await {}
 }
 
 /// Keeps an answer that the same request would get again; frees the key after one that another try may change.
 async fn keep(state: &ApiState, principal: &Principal, key: &str, response: Response) -> Result<Response> {
     let status = response.status();
     let changeable = status.is_server_error()
-        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+        || matches!(
+            status,
+            // A body that broke off may come whole the next time.
+            StatusCode::BAD_REQUEST
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS
+        );
     if changeable {
         if let Err(error) = state.engine.release_idempotent(principal, key).await {
             tracing::warn!(%error, "an idempotency key could not be freed");

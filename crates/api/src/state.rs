@@ -17,7 +17,9 @@ pub struct ApiState {
 
 impl ApiState {
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, limits: Limits::default(), ids: Clock::system() }
+        // The form around a file is small.
+        let upload_body = engine.largest_file().saturating_add(64 * 1024);
+        Self { engine, limits: Limits { upload_body, ..Limits::default() }, ids: Clock::system() }
     }
 
     #[must_use]
@@ -34,14 +36,18 @@ pub struct Limits {
     pub body: u64,
     /// Bytes of a webhook body; Meta sends up to 3 MB.
     pub webhook_body: u64,
+    /// Bytes of an uploaded file with the form around it.
+    pub upload_body: u64,
     /// For a request's head, and between two requests of a connection.
     pub head_time: Duration,
     /// For a connection to send its first byte.
     pub idle_time: Duration,
-    /// For a request's body.
+    /// For a request's body; of an uploaded file for its next part.
     pub body_time: Duration,
     /// For a handler.
     pub handler_time: Duration,
+    /// For an uploaded file to be stored.
+    pub upload_time: Duration,
     /// For requests under way when the server stops.
     pub drain_time: Duration,
 }
@@ -51,11 +57,13 @@ impl Default for Limits {
         Self {
             body: 1024 * 1024,
             webhook_body: 3 * 1024 * 1024,
+            upload_body: u64::MAX,
             // Also how long a kept-alive connection may be idle: clients that pool theirs expect most of a minute.
             head_time: Duration::from_secs(50),
             idle_time: Duration::from_mins(5),
             body_time: Duration::from_secs(30),
             handler_time: Duration::from_mins(1),
+            upload_time: Duration::from_hours(12),
             drain_time: Duration::from_secs(25),
         }
     }

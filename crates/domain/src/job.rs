@@ -15,6 +15,8 @@ text_enum! {
         SyncTemplates = 2, "sync_templates";
         /// Sends one leg of a notification.
         NotifyLeg = 3, "notify_leg";
+        /// Removes an object that no file refers to.
+        RemoveObject = 4, "remove_object";
     }
 }
 
@@ -25,6 +27,7 @@ impl JobKind {
             Self::FetchMedia => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
+            Self::RemoveObject => 4,
         }
     }
 
@@ -32,7 +35,7 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::FetchMedia | Self::SyncTemplates => Duration::ZERO,
+            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject => Duration::ZERO,
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod clock;
 pub mod content;
 pub mod event;
+pub mod file;
 pub mod id;
 pub mod inbound;
 pub mod job;

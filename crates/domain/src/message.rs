@@ -134,6 +134,9 @@ pub struct Media {
     /// Our own file, when its bytes are in the media library.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file_id: Option<crate::FileId>,
+    /// Of that file; found out when the message is shown.
+    #[serde(skip)]
+    pub status: Option<crate::file::FileStatus>,
     /// A link given instead of an id (outbound by URL).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub url: Option<String>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 pub use kabar_providers::http::IpNet;
 pub use kabar_providers::sms::Config as SmsConfig;
 pub use kabar_providers::smtp::Client as SmtpClient;
+pub use kabar_providers::storage::{Place, S3};
 use url::Url;
 
 /// The engine's part of the configuration, checked.
@@ -28,6 +29,10 @@ pub struct Config {
     pub smtp: Option<SmtpClient>,
     /// The service that sends SMS of notifications.
     pub sms: Option<SmsConfig>,
+    /// Where files are kept.
+    pub media: Place,
+    /// Bytes of the largest file.
+    pub media_max_bytes: u64,
     /// Days that applied webhook bodies are kept for replay.
     pub inbound_retention_days: u32,
     /// Days that events are kept for those who come back.
@@ -42,6 +47,8 @@ impl Config {
     /// With the default of everything that has one.
     pub fn new(data_dir: PathBuf, public_url: Url, meta_base_url: Url, telegram_base_url: Url) -> Self {
         Self {
+            media: Place::Folder(data_dir.join("media")),
+            media_max_bytes: 2 << 30,
             data_dir,
             public_url,
             meta_base_url,

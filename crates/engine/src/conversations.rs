@@ -185,6 +185,7 @@ impl Engine {
         let conversation = conversations::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
         let mut rows = messages::list(&mut db, organisation, id, window).await?;
         messages::with_outlook(&mut db, organisation, &mut rows, self.clock.now()).await?;
+        self.show_media(&mut db, organisation, rows.iter_mut().flat_map(|row| &mut row.media)).await?;
         Ok(page.page_of(rows, conversation.message_count, |row| Place {
             at: row.sort_at.as_micros(),
             id: row.id.uuid(),
@@ -194,11 +195,13 @@ impl Engine {
     pub async fn get_message(&self, principal: &Principal, id: MessageId) -> Result<Message> {
         principal.require(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        let found = messages::find_message(&mut db, principal.organisation_id, id).await?;
+        let organisation = principal.organisation_id;
+        let found = messages::find_message(&mut db, organisation, id).await?;
         let mut message = found.ok_or(Error::NotFound("Message"))?;
         let now = self.clock.now();
         let only = std::slice::from_mut(&mut message);
-        messages::with_outlook(&mut db, principal.organisation_id, only, now).await?;
+        messages::with_outlook(&mut db, organisation, only, now).await?;
+        self.show_media(&mut db, organisation, &mut message.media).await?;
         Ok(message)
     }
 }

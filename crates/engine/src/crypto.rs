@@ -1,5 +1,6 @@
 //! Provider credentials at rest: XChaCha20-Poly1305 under the master key, bound to the row they belong to.
 
+use aws_lc_rs::hmac;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
@@ -16,6 +17,8 @@ pub struct MasterKey {
     cipher: XChaCha20Poly1305,
     /// First four bytes of SHA-256 of the key: says which key a value was sealed with.
     id: [u8; 4],
+    /// Derived from the master key, for signing alone.
+    signing: hmac::Key,
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -39,7 +42,19 @@ impl MasterKey {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
         let mut id = [0; 4];
         id.copy_from_slice(&digest.as_ref()[..4]);
-        Ok(Self { cipher, id })
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"kabar signatures 1");
+        let signing = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        Ok(Self { cipher, id, signing })
+    }
+
+    /// A signature that only this key makes. `text` begins with what it is for.
+    pub fn sign(&self, text: &str) -> Vec<u8> {
+        hmac::sign(&self.signing, text.as_bytes()).as_ref().to_vec()
+    }
+
+    /// Whether `signature` is the one of `text`; takes the same time wherever they differ.
+    pub fn verify(&self, text: &str, signature: &[u8]) -> bool {
+        hmac::verify(&self.signing, text.as_bytes(), signature).is_ok()
     }
 
     /// A new key as hexadecimal text.

@@ -1,9 +1,11 @@
 //! Everything the operations share, and the work that goes on behind them.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kabar_domain::Clock;
+use kabar_providers::storage::Storage;
 use kabar_providers::{http, sms, telegram, whatsapp};
 use kabar_store::Store;
 use kabar_store::log::{Lag, LogReader, LogWriter};
@@ -43,6 +45,7 @@ pub struct Engine {
     /// Decides which addresses that users give may be called.
     #[expect(dead_code, reason = "used by what calls them")]
     pub(crate) guard: http::Guard,
+    pub(crate) storage: Storage,
     pub(crate) secrets: Secrets,
     /// Set while the engine runs: operations of the command line need no log.
     pub(crate) log: OnceLock<LogWriter>,
@@ -55,10 +58,12 @@ pub struct Engine {
     pub(crate) flights: crate::outbound::Flights,
     /// What waits to be sent.
     pub(crate) estimates: crate::outbound::Estimates,
-    /// Jobs were added.
+    /// Jobs were added; each kind's workers wait for it, so wake all of them.
     pub(crate) jobs_ready: Notify,
     /// Recent events.
     pub(crate) feed: crate::events::Feed,
+    /// Files to fetch were noted since the workers were last woken.
+    pub(crate) files_expected: AtomicBool,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
 }
@@ -75,7 +80,10 @@ impl Engine {
     pub fn new(store: Store, clock: Clock, key: MasterKey, config: Config) -> Result<Self> {
         let client = http::client(PROVIDER_TIMEOUT)
             .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
+        let storage = Storage::open(&config.media)
+            .map_err(|error| Error::Internal(format!("the place for media cannot be used: {error}")))?;
         Ok(Self {
+            storage,
             metrics: Arc::new(Metrics::new()?),
             login_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
@@ -91,6 +99,7 @@ impl Engine {
             estimates: crate::outbound::Estimates::default(),
             jobs_ready: Notify::new(),
             feed: crate::events::Feed::default(),
+            files_expected: AtomicBool::new(false),
             claim_wanted: Notify::new(),
             store,
             clock,
@@ -196,6 +205,7 @@ impl Engine {
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::outbound::forget_pairs(&mut tx, now).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
+        kabar_store::files::purge_uploads(&mut tx, now).await?;
         tx.commit().await?;
         Ok(())
     }

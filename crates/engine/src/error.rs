@@ -34,6 +34,9 @@ pub enum Error {
     Conflict(String),
     #[error("Too Many Attempts.")]
     TooManyAttempts { retry_after: Duration },
+    /// The request broke off.
+    #[error("{0}")]
+    Incomplete(String),
     /// Cannot be made durable or reached now.
     #[error("{0}")]
     Unavailable(String),

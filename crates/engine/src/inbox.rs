@@ -64,17 +64,22 @@ impl Engine {
         };
         let mut db = self.store.reader().await?;
         let total = inbox::count(&mut db, principal.organisation_id, filter).await?;
-        let rows = if total == 0 {
+        let mut rows = if total == 0 {
             Vec::new()
         } else {
             inbox::list(&mut db, principal.organisation_id, filter, window).await?
         };
+        let media = rows.iter_mut().flat_map(|item| &mut item.media);
+        self.show_media(&mut db, principal.organisation_id, media).await?;
         Ok(page.page_of(rows, total, |item| item.id.uuid().into()))
     }
 
     pub async fn get_inbox_item(&self, principal: &Principal, id: InboxItemId) -> Result<Item> {
         principal.require(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        inbox::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        let organisation = principal.organisation_id;
+        let mut item = inbox::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
+        self.show_media(&mut db, organisation, &mut item.media).await?;
+        Ok(item)
     }
 }

@@ -59,7 +59,7 @@ impl Engine {
             let free = kind.concurrency() - running.len();
             for job in self.lease_jobs(owner, kind, free).await {
                 let engine = Arc::clone(&self);
-                running.spawn(async move { engine.do_job(job).await });
+                running.spawn(async move { Box::pin(engine.do_job(job)).await });
             }
             tokio::select! {
                 Some(_) = running.join_next() => {}
@@ -106,7 +106,9 @@ impl Engine {
     async fn attempt_job(&self, job: &Leased) -> Done {
         match job.kind {
             JobKind::NotifyLeg => Box::pin(self.attempt_leg(job)).await,
-            JobKind::FetchMedia | JobKind::SyncTemplates => Done::Finished,
+            JobKind::FetchMedia => Box::pin(self.fetch_media(job)).await,
+            JobKind::RemoveObject => self.remove_object(job).await,
+            JobKind::SyncTemplates => Done::Finished,
         }
     }
 

@@ -21,6 +21,7 @@ pub mod inbound;
 pub mod inbox;
 pub mod ingest;
 mod jobs;
+pub mod media;
 pub mod messages;
 pub mod metrics;
 pub mod notifications;

@@ -4,10 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, try_unfold};
 pub use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+/// How long the next bytes of a body may let us wait.
+const STALL: Duration = Duration::from_secs(30);
 /// Redirects followed for an address that a user gave.
 const REDIRECTS: usize = 5;
 
@@ -17,12 +21,26 @@ fn builder(timeout: Duration) -> reqwest::ClientBuilder {
         .connect_timeout(Duration::from_secs(10))
         .timeout(timeout)
         .pool_idle_timeout(Duration::from_mins(1))
+        // One call a connection at a time: one that breaks takes no other call's answer with it.
+        .http1_only()
 }
 
 /// A client for provider endpoints the operator configured: pooled, with timeouts, no redirects followed.
 /// `timeout` bounds a whole call; connecting alone is bounded by ten seconds.
 pub fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     builder(timeout).redirect(reqwest::redirect::Policy::none()).build()
+}
+
+/// An answer's body as it comes. An error is a sentence without the address.
+pub fn body(response: reqwest::Response) -> BoxStream<'static, Result<Bytes, String>> {
+    try_unfold(response, |mut response| async {
+        match tokio::time::timeout(STALL, response.chunk()).await {
+            Ok(Ok(part)) => Ok(part.map(|part| (part, response))),
+            Ok(Err(error)) => Err(format!("The connection broke: {}.", error.without_url())),
+            Err(_) => Err("The bytes stopped coming.".to_owned()),
+        }
+    })
+    .boxed()
 }
 
 /// Why an address that a user gave is not called.

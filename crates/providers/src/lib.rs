@@ -4,5 +4,6 @@ pub mod http;
 mod markup;
 pub mod sms;
 pub mod smtp;
+pub mod storage;
 pub mod telegram;
 pub mod whatsapp;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
+use kabar_engine::config::{Place, S3};
 use kabar_engine::config::{SmsConfig, SmtpClient};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
@@ -72,6 +73,12 @@ settings! {
     sms_account, "KABAR_SMS_ACCOUNT", "The SMS service's account SID";
     sms_token, "KABAR_SMS_TOKEN", "The SMS service's token";
     sms_from, "KABAR_SMS_FROM", "The sender of SMS: a number, as +6281234567890, or a messaging service's SID";
+    media_url, "KABAR_MEDIA_URL", "Where files are kept: a folder, or s3://BUCKET/PREFIX [default: media in the data directory]";
+    media_max_bytes, "KABAR_MEDIA_MAX_BYTES", "Bytes of the largest file [default: 2147483648]";
+    s3_endpoint, "KABAR_S3_ENDPOINT", "The address of an S3-compatible store [default: Amazon's]";
+    s3_region, "KABAR_S3_REGION", "Its region [default: us-east-1]";
+    s3_access_key_id, "KABAR_S3_ACCESS_KEY_ID", "Its access key [default: the machine's own role]";
+    s3_secret_access_key, "KABAR_S3_SECRET_ACCESS_KEY", "The secret of its access key";
     inbound_retention_days, "KABAR_INBOUND_RETENTION_DAYS", "Days that applied webhook bodies are kept for replay [default: 30]";
     event_retention_days, "KABAR_EVENT_RETENTION_DAYS", "Days that events are kept for streams and webhook endpoints that come back [default: 90]";
     outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 512]";
@@ -97,6 +104,7 @@ const SECRETS: &[&str] = &[
     "ai_api_key",
     "smtp_url",
     "sms_token",
+    "s3_secret_access_key",
     "neoleap_resource_key",
 ];
 
@@ -175,6 +183,25 @@ fn networks(text: Option<&str>) -> Result<Vec<kabar_engine::config::IpNet>, Stri
         one.parse().map_err(|_| format!("`allowed_networks` must be networks, as 10.0.0.0/8; it has `{one}`"))
     })
     .collect()
+}
+
+/// Where files are kept. Of `s3` bucket and prefix are filled in.
+fn media(data_dir: &Path, given: Option<String>, s3: S3) -> Result<Place, String> {
+    let Some(given) = given else { return Ok(Place::Folder(data_dir.join("media"))) };
+    let Some(rest) = given.strip_prefix("s3://") else {
+        if given.contains("://") {
+            return Err(format!("`media_url` must be a folder or begin with s3://; it is `{given}`"));
+        }
+        return Ok(Place::Folder(PathBuf::from(given)));
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() || bucket.contains(['@', '?', '#']) {
+        return Err("`media_url` must name a bucket, as s3://bucket/prefix".into());
+    }
+    if s3.access_key_id.is_some() != s3.secret_access_key.is_some() {
+        return Err("`s3_access_key_id` and `s3_secret_access_key` belong together".into());
+    }
+    Ok(Place::S3(S3 { bucket: bucket.into(), prefix: prefix.trim_matches('/').into(), ..s3 }))
 }
 
 fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
@@ -269,6 +296,25 @@ impl Settings {
                 filled(self.telegram_base_url).as_deref().unwrap_or("https://api.telegram.org"),
             )?,
             allowed_networks: networks(self.allowed_networks.as_deref())?,
+            media: media(
+                &data_dir,
+                filled(self.media_url),
+                S3 {
+                    endpoint: filled(self.s3_endpoint)
+                        .map(|endpoint| url("s3_endpoint", &endpoint))
+                        .transpose()?,
+                    region: filled(self.s3_region),
+                    access_key_id: filled(self.s3_access_key_id),
+                    secret_access_key: filled(self.s3_secret_access_key),
+                    ..S3::default()
+                },
+            )?,
+            media_max_bytes: number(
+                "media_max_bytes",
+                self.media_max_bytes.as_deref(),
+                2 << 30,
+                1..=(1 << 40),
+            )?,
             inbound_retention_days: number(
                 "inbound_retention_days",
                 self.inbound_retention_days.as_deref(),
@@ -357,6 +403,19 @@ mod tests {
         let resolved = settings.resolve().unwrap();
         assert_eq!(resolved.engine.meta_app_secrets, ["a", "b"]);
         assert_eq!(resolved.database_url, "sqlite://data/kabar.db");
+    }
+
+    #[test]
+    fn files_go_to_a_folder_or_a_bucket() {
+        let place = |given: &str| media(Path::new("data"), Some(given.to_owned()), S3::default());
+        assert!(
+            matches!(place("/srv/media"), Ok(Place::Folder(folder)) if folder == Path::new("/srv/media"))
+        );
+        let Ok(Place::S3(s3)) = place("s3://files/kabar/") else { panic!("no bucket") };
+        assert_eq!((s3.bucket.as_str(), s3.prefix.as_str()), ("files", "kabar"));
+        assert!(place("s3:///x").is_err() && place("gs://x").is_err());
+        let half = S3 { access_key_id: Some("id".into()), ..S3::default() };
+        assert!(media(Path::new("data"), Some("s3://files".into()), half).is_err());
     }
 
     #[test]

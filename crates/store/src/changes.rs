@@ -2,6 +2,7 @@
 
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::inbound::{AccountChange, Identity, IdentityKind, TemplateChange};
+use kabar_domain::message::Media;
 use kabar_domain::{
     AccountId, ChannelId, ContactId, ConversationId, MessageId, OrganisationId, TemplateId, Timestamp,
 };
@@ -29,6 +30,17 @@ pub enum Edited {
     Overtaken,
     /// The message is not here.
     Unknown,
+}
+
+/// A message's files as they stand, by its provider key.
+pub async fn media_of(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    provider_key: Uuid,
+) -> Result<Option<(MessageId, Vec<Media>)>> {
+    let sql = "SELECT id, media FROM messages WHERE organisation_id = $1 AND provider_key = $2";
+    let rows = db.fetch(sql, args![organisation, provider_key]).await?;
+    rows.into_iter().next().map(|mut row| Ok((row.get(0)?, row.json(1)?.unwrap_or_default()))).transpose()
 }
 
 pub async fn edit_message(

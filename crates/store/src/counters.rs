@@ -1,6 +1,7 @@
 //! Totals of lists, kept in the transactions that change them, so that a list need not count its rows.
 
 use kabar_domain::channel::{ConversationStatus, InboxStatus};
+use kabar_domain::file::FileStatus;
 use kabar_domain::{ChannelId, OrganisationId};
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ pub enum Counter {
     Conversations(ChannelId, ConversationStatus),
     Contacts,
     Inbox(InboxStatus),
+    Files(FileStatus),
 }
 
 impl Counter {
@@ -22,6 +24,7 @@ impl Counter {
             Self::Conversations(channel, status) => (1, channel.uuid(), status.code()),
             Self::Contacts => (2, Uuid::nil(), 0),
             Self::Inbox(status) => (3, Uuid::nil(), status.code()),
+            Self::Files(status) => (4, Uuid::nil(), status.code()),
         }
     }
 }
@@ -77,4 +80,12 @@ pub async fn inbox(
     status: Option<InboxStatus>,
 ) -> Result<i64> {
     sum(db, organisation, 3, None, status.map(InboxStatus::code)).await
+}
+
+pub async fn files(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    status: Option<FileStatus>,
+) -> Result<i64> {
+    sum(db, organisation, 4, None, status.map(FileStatus::code)).await
 }

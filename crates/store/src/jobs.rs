@@ -6,9 +6,10 @@ use kabar_domain::job::JobKind;
 use kabar_domain::{JobId, OrganisationId, Timestamp};
 use uuid::Uuid;
 
-use crate::args;
 use crate::error::Result;
 use crate::store::{Db, Inner, Tx};
+use crate::value::Bind;
+use crate::{Rows, args, of};
 
 #[derive(Clone, Debug)]
 pub struct NewJob {
@@ -28,6 +29,55 @@ pub async fn enqueue(tx: &mut Tx, job: NewJob, now: Timestamp) -> Result<()> {
         "INSERT INTO jobs (id, organisation_id, kind, subject_id, data, attempt, due_at, created_at)
          VALUES ($1, $2, $3, $4, $5, 0, $6, $7)",
         args![job.id, job.organisation_id, job.kind, job.subject_id, job.data, job.due_at, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// [`enqueue`], many at once.
+pub async fn enqueue_all(tx: &mut Tx, jobs: Vec<NewJob>, now: Timestamp) -> Result<()> {
+    let mut rows = Rows::new(&[
+        ("id", of::<JobId>()),
+        ("organisation_id", of::<OrganisationId>()),
+        ("kind", of::<JobKind>()),
+        ("subject_id", of::<Uuid>()),
+        ("data", of::<String>()),
+        ("attempt", of::<i64>()),
+        ("due_at", of::<i64>()),
+        ("created_at", of::<i64>()),
+    ]);
+    for job in jobs {
+        rows.push([
+            job.id.value(),
+            job.organisation_id.value(),
+            job.kind.value(),
+            job.subject_id.value(),
+            job.data.value(),
+            0_i64.value(),
+            job.due_at.value(),
+            now.value(),
+        ]);
+    }
+    tx.bulk_insert("jobs", rows, "").await?;
+    Ok(())
+}
+
+/// Takes back a job that nobody works on. `false`: it is done, or being done.
+pub async fn cancel(tx: &mut Tx, organisation: OrganisationId, id: JobId) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "DELETE FROM jobs WHERE organisation_id = $1 AND id = $2 AND lease_until IS NULL",
+            args![organisation, id],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Makes a waiting job due at `due`.
+pub async fn hasten(tx: &mut Tx, organisation: OrganisationId, id: JobId, due: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE jobs SET due_at = $3 WHERE organisation_id = $1 AND id = $2 AND lease_until IS NULL",
+        args![organisation, id, due],
     )
     .await?;
     Ok(())

@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod counters;
 mod error;
 pub mod events;
+pub mod files;
 pub mod health;
 pub mod held;
 pub mod idempotency;

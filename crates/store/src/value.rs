@@ -235,7 +235,9 @@ codes!(
     kabar_domain::channel::InboxStatus,
     kabar_domain::job::JobKind,
     kabar_domain::notification::NotificationChannel,
-    kabar_domain::outbound::SendPriority
+    kabar_domain::outbound::SendPriority,
+    kabar_domain::file::FileStatus,
+    kabar_domain::file::FileOrigin
 );
 
 /// One result row.

@@ -33,6 +33,7 @@ models! {
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
+    kabar_domain::FileId => EngineError::NotFound("File");
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
 }
 

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use kabar_domain::channel::{ChannelKind, ConversationStatus, Priority};
+use kabar_domain::file::FileStatus;
 use kabar_domain::message::{Direction, Media, MessageKind, MessageStatus, Platform, ProviderError};
 use kabar_domain::outbound::SendPriority;
-use kabar_domain::{ChannelId, ContactId, ConversationId, MessageId, Timestamp};
+use kabar_domain::{ChannelId, ContactId, ConversationId, FileId, MessageId, Timestamp};
 use kabar_engine::conversations::{ConversationChange, ConversationQuery, Message, Windowed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,10 +130,18 @@ struct MessageSender {
     name: Option<String>,
 }
 
-/// A file as its provider describes it.
+/// A message's file.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MediaResource {
+    /// The provider's.
     pub id: Option<String>,
+    /// Of the media library.
+    #[schema(value_type = Option<Ulid>)]
+    pub file_id: Option<FileId>,
+    /// `pending` (it is being fetched), `stored` or `missing`; null when it is not in the library.
+    #[schema(value_type = Option<String>, example = "stored")]
+    pub status: Option<FileStatus>,
+    /// Where a stored file can be read, for at least 15 minutes; of one that was sent by its address, that.
     pub url: Option<String>,
     #[schema(example = "image/jpeg")]
     pub mime_type: Option<String>,
@@ -147,6 +156,8 @@ impl From<Media> for MediaResource {
     fn from(media: Media) -> Self {
         Self {
             id: media.id,
+            file_id: media.file_id,
+            status: media.status,
             url: media.url,
             mime_type: media.mime_type,
             filename: media.filename,

@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod held;
 mod inbox;
+mod media;
 mod messages;
 mod messaging_accounts;
 mod notification_templates;
@@ -23,23 +24,21 @@ use crate::state::ApiState;
 
 /// Every described route.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
-    [
-        auth::routes(),
-        channels::routes(),
-        contacts::routes(),
-        conversations::routes(),
-        events::routes(),
-        health::routes(),
-        held::routes(),
-        inbox::routes(),
-        messages::routes(),
-        messaging_accounts::routes(),
-        notification_templates::routes(),
-        notifications::routes(),
-        organisations::routes(),
-        outbound::routes(),
-        webhooks::routes(),
-    ]
-    .into_iter()
-    .fold(OpenApiRouter::new(), OpenApiRouter::merge)
+    OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(channels::routes())
+        .merge(contacts::routes())
+        .merge(conversations::routes())
+        .merge(events::routes())
+        .merge(health::routes())
+        .merge(held::routes())
+        .merge(inbox::routes())
+        .merge(media::routes())
+        .merge(messages::routes())
+        .merge(messaging_accounts::routes())
+        .merge(notification_templates::routes())
+        .merge(notifications::routes())
+        .merge(organisations::routes())
+        .merge(outbound::routes())
+        .merge(webhooks::routes())
 }

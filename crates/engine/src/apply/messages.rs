@@ -14,6 +14,7 @@ use kabar_store::apply::{
     NewInboxItem, NewMessage,
 };
 use kabar_store::counters::Counter;
+use kabar_store::files::File;
 use kabar_store::messages::provider_key;
 use kabar_store::statuses::Reported;
 use kabar_store::{Error as StoreError, Tx};
@@ -65,18 +66,25 @@ impl Batch<'_> {
             let Some(conversation) = conversations.get(&key).copied() else {
                 return Err(StoreError::Contention("a conversation was taken away".into()));
             };
-            let Incoming { account, received_at, message } = arrival;
+            let Incoming { account, received_at, mut message } = arrival;
             let from_us = matches!(message.origin, Origin::Echo | Origin::History { from_us: true });
             let occurred_at =
                 if message.occurred_at > received_at.plus(AHEAD) { received_at } else { message.occurred_at };
             let live = message.origin == Origin::Live;
+            let message_id = MessageId::new(clock);
             let fact = Fact {
                 organisation_id: account.organisation_id,
                 platform: account.platform,
                 conversation,
                 key,
                 contact,
-                message_id: MessageId::new(clock),
+                message_id,
+                files: self.engine.files_of(
+                    account.organisation_id,
+                    account.id,
+                    message_id,
+                    &mut message.media,
+                ),
                 kind: message.kind,
                 occurred_at,
                 inbound: !from_us,
@@ -285,8 +293,10 @@ impl Batch<'_> {
     async fn follow(&mut self, tx: &mut Tx, facts: Vec<Fact>, inserted: &[bool]) -> Result<(), StoreError> {
         let mut bumps: HashMap<ConversationId, ConversationBump> = HashMap::with_capacity(facts.len());
         let mut inbox = Vec::with_capacity(facts.len());
+        let mut files = Vec::new();
         for (fact, _) in facts.into_iter().zip(inserted).filter(|(_, inserted)| **inserted) {
             let Fact { organisation_id, conversation, .. } = fact;
+            files.extend(fact.files);
             let bump = bumps.entry(conversation.id).or_insert(ConversationBump {
                 organisation_id,
                 id: conversation.id,
@@ -348,6 +358,7 @@ impl Batch<'_> {
             }
         }
         apply::insert_inbox_items(tx, inbox).await?;
+        self.engine.expect_files(tx, files).await?;
         apply::bump_conversations(tx, bumps.into_values().collect(), self.now).await
     }
 }
@@ -360,6 +371,8 @@ struct Fact {
     key: ConversationKey,
     contact: ContactId,
     message_id: MessageId,
+    /// What it brings, to be fetched.
+    files: Vec<File>,
     kind: kabar_domain::message::MessageKind,
     occurred_at: Timestamp,
     inbound: bool,

@@ -139,6 +139,7 @@ impl Engine {
             match outcome {
                 Ok(()) => {
                     tx.commit().await?;
+                    self.wake_fetchers();
                     let now = self.clock.now();
                     if let Some(first) = claim.entries.first() {
                         self.lag.set(now.since(first.entry.received_at));

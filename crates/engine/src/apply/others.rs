@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::inbound::{AccountChange, Edit, Event, GroupChange, InboundMessage, Origin};
+use kabar_domain::message::Media;
 use kabar_domain::{ChannelId, TemplateId, Timestamp};
 use kabar_store::apply::{self, AccountRef};
 use kabar_store::changes::{self, Edited, EditedMessage};
+use kabar_store::files::File;
 use kabar_store::messages::provider_key;
 use kabar_store::{Error as StoreError, Tx};
 use serde_json::{Value, json};
@@ -106,10 +108,11 @@ impl Batch<'_> {
         &mut self,
         tx: &mut Tx,
         account: &Arc<AccountRef>,
-        edit: Edit,
+        mut edit: Edit,
         received_at: Timestamp,
     ) -> Result<(), StoreError> {
         let organisation = account.organisation_id;
+        let files = self.edited_files(tx, account, &mut edit).await?;
         let edited = EditedMessage {
             provider_key: provider_key(account.id, &edit.target),
             body: edit.body.as_deref(),
@@ -119,6 +122,7 @@ impl Batch<'_> {
         };
         match changes::edit_message(tx, organisation, edited).await? {
             Edited::Changed(message, conversation) => {
+                self.engine.expect_files(tx, files).await?;
                 let data = json!({ "conversation_id": conversation.to_string() });
                 self.event(organisation, "message.edited", message.uuid(), Some(data.to_string()));
                 return Ok(());
@@ -146,6 +150,35 @@ impl Batch<'_> {
         };
         let incoming = Incoming { account: Arc::clone(account), received_at, message };
         self.apply_messages(tx, Vec::from([incoming])).await
+    }
+
+    /// The files that an edit brings. One that the message had already, as when only its caption changes, is not
+    /// fetched again.
+    async fn edited_files(
+        &self,
+        tx: &mut Tx,
+        account: &AccountRef,
+        edit: &mut Edit,
+    ) -> Result<Vec<File>, StoreError> {
+        if edit.media.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = provider_key(account.id, &edit.target);
+        let found = changes::media_of(tx, account.organisation_id, key).await?;
+        let Some((message, before)) = found else { return Ok(Vec::new()) };
+        let mut new = Vec::new();
+        for media in &mut edit.media {
+            let same = |old: &&Media| {
+                media.id == old.id || (media.unique_id.is_some() && media.unique_id == old.unique_id)
+            };
+            if let Some(old) = before.iter().find(same) {
+                media.file_id = old.file_id;
+            } else {
+                let one = std::slice::from_mut(media);
+                new.extend(self.engine.files_of(account.organisation_id, account.id, message, one));
+            }
+        }
+        Ok(new)
     }
 
     async fn group(

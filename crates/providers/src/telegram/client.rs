@@ -49,8 +49,8 @@ const MAX_CONNECTIONS: u32 = 100;
 /// The Bot API at one address, for any bot.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    base: Url,
+    pub(super) http: reqwest::Client,
+    pub(super) base: Url,
 }
 
 /// The bot a token belongs to.
@@ -151,7 +151,7 @@ impl Client {
         self.call::<bool>(bot_token, "deleteWebhook", &json!({})).await.map(|_| ())
     }
 
-    async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: DeserializeOwned>(
         &self,
         bot_token: &str,
         method: &str,
@@ -197,12 +197,12 @@ impl Client {
     }
 }
 
-fn unreadable() -> SendFailure {
+pub(super) fn unreadable() -> SendFailure {
     failure(0, "Telegram's answer could not be read.", None, None, Verdict::Uncertain)
 }
 
 /// No answer: certainly not sent if there was no connection, unknown otherwise.
-fn unanswered(error: reqwest::Error) -> SendFailure {
+pub(super) fn unanswered(error: reqwest::Error) -> SendFailure {
     let error = error.without_url();
     let (title, verdict) = if error.is_connect() {
         ("Telegram could not be reached.", Verdict::Hold { after: None })
@@ -223,7 +223,7 @@ fn unanswered(error: reqwest::Error) -> SendFailure {
 }
 
 /// What stands between us and Telegram may repeat the address in its answer.
-fn without_token(mut failure: SendFailure, bot_token: &str) -> SendFailure {
+pub(super) fn without_token(mut failure: SendFailure, bot_token: &str) -> SendFailure {
     // The part after the colon is the secret; an address may show it with the colon encoded.
     let secret = bot_token.split_once(':').map_or(bot_token, |(_, secret)| secret);
     if !secret.is_empty() {

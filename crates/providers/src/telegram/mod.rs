@@ -2,6 +2,7 @@
 
 mod client;
 mod errors;
+mod files;
 mod parse;
 mod send;
 

@@ -21,8 +21,8 @@ const ANSWER_LIMIT: usize = 1 << 20;
 /// The Graph API at one address, for every account. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    base: Url,
+    pub(super) http: reqwest::Client,
+    pub(super) base: Url,
 }
 
 /// What WhatsApp says of one of our numbers. Absent is what it did not say.
@@ -98,7 +98,7 @@ impl Client {
         call(request, access_token).await.map(drop).map_err(repeatable)
     }
 
-    fn url(&self, path: &[&str]) -> Url {
+    pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Only an address without a host has no path; the request itself then says what is wrong.
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -109,7 +109,7 @@ impl Client {
 }
 
 /// A call that may be made again whether or not it was carried out.
-fn repeatable(mut failure: SendFailure) -> SendFailure {
+pub(super) fn repeatable(mut failure: SendFailure) -> SendFailure {
     if failure.verdict == Verdict::Uncertain {
         failure.verdict = Verdict::Retry { after: None };
         failure.error.action = Some("Nothing to do: Kabar asks again.".to_owned());
@@ -117,7 +117,10 @@ fn repeatable(mut failure: SendFailure) -> SendFailure {
     failure
 }
 
-async fn call(request: RequestBuilder, access_token: &str) -> Result<Map<String, Value>, SendFailure> {
+pub(super) async fn call(
+    request: RequestBuilder,
+    access_token: &str,
+) -> Result<Map<String, Value>, SendFailure> {
     let mut response = request.bearer_auth(access_token).send().await.map_err(unsent)?;
     let status = response.status();
     let after = regain(response.headers());
@@ -173,7 +176,7 @@ fn sentence(error: &reqwest::Error) -> String {
     if std::ptr::addr_eq(cause, error) { format!("{what}.") } else { format!("{what}: {cause}.") }
 }
 
-fn unsent(error: reqwest::Error) -> SendFailure {
+pub(super) fn unsent(error: reqwest::Error) -> SendFailure {
     let error = error.without_url();
     let detail = sentence(&error);
     if error.is_connect() {
@@ -201,7 +204,7 @@ fn lost(title: &str, detail: String) -> SendFailure {
     failure(title, detail, action, Verdict::Uncertain)
 }
 
-fn failure(title: &str, detail: String, action: &str, verdict: Verdict) -> SendFailure {
+pub(super) fn failure(title: &str, detail: String, action: &str, verdict: Verdict) -> SendFailure {
     SendFailure {
         error: ProviderError {
             code: 0,

@@ -2,12 +2,14 @@
 
 mod client;
 mod errors;
+mod media;
 mod parse;
 mod send;
 mod signature;
 
 pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
+pub use media::MediaInfo;
 pub use parse::parse;
 pub use send::payload;
 pub use signature::{AppSecret, verify_challenge};

@@ -4,6 +4,7 @@
 mod access;
 mod bulk;
 mod conversations;
+mod files;
 mod idempotency;
 mod jobs;
 mod lists;

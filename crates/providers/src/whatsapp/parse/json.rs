@@ -172,7 +172,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A SHA-256 in lowercase hexadecimal, given in base64 (webhooks) or hexadecimal (some samples, the media
 /// endpoint).
-pub(super) fn sha256_hex(mut hash: String) -> Option<String> {
+pub(in crate::whatsapp) fn sha256_hex(mut hash: String) -> Option<String> {
     if hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()) {
         hash.make_ascii_lowercase();
         return Some(hash);

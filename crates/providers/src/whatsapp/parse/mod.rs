@@ -18,6 +18,7 @@ use kabar_domain::clock::Timestamp;
 use kabar_domain::inbound::{AccountKey, Event, Update};
 use serde_json::Value;
 
+pub(super) use json::sha256_hex;
 use json::{Object, copy_text, digits, into_object, object, take_list, take_text, timestamp};
 use messages::List;
 use people::Contact;
