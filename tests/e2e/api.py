@@ -76,6 +76,9 @@ class Api:
     def put(self, path: str, body: Any) -> httpx.Response:
         return self.request("PUT", path, body)
 
+    def patch(self, path: str, body: Any) -> httpx.Response:
+        return self.request("PATCH", path, body)
+
     def delete(self, path: str) -> httpx.Response:
         return self.request("DELETE", path)
 

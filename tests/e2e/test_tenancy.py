@@ -11,6 +11,7 @@ import pytest
 
 import whatsapp as wa
 from api import UNKNOWN_ID, Api, data, refused, serial
+from harness import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -95,6 +96,10 @@ def resources(server, new_organisation):
     file = data(owner.api.http.post("/media", files={"file": ("rahasia.txt", b"rahasia")}))
     server.wait_applied()
     [held] = owner.held()
+    # Nobody listens there: what is attempted has a row.
+    endpoint = data(owner.api.post("/webhook-endpoints", {"url": "http://127.0.0.1:9/"}))["id"]
+    data(owner.api.post("/inbox", {"text": "rahasia"}))
+    delivery = eventually(lambda: data(owner.api.get(f"/webhook-endpoints/{endpoint}/deliveries")))[0]
     ids = {
         "organisations": owner.id,
         "messaging-accounts": account.id,
@@ -108,6 +113,8 @@ def resources(server, new_organisation):
         "notifications": notification["id"],
         "notification-templates": template["id"],
         "media": file["id"],
+        "webhook-endpoints": endpoint,
+        "webhook-deliveries": delivery["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

@@ -34,6 +34,29 @@ pub(crate) struct Meta {
     pub next_cursor: Option<String>,
 }
 
+/// Part of a list that is paged by place alone: nobody counts its rows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Stretch<T: ToSchema> {
+    pub data: Vec<T>,
+    pub meta: StretchMeta,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StretchMeta {
+    #[schema(example = 50)]
+    pub per_page: i64,
+    /// Goes into `cursor` for the next page; absent on the last. A page may be short, or empty, and not be the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> Stretch<T> {
+    pub fn new(data: Vec<T>, per_page: i64, next: Option<i64>) -> Self {
+        Self { data, meta: StretchMeta { per_page, next_cursor: next.map(|place| place.to_string()) } }
+    }
+}
+
 /// 26 characters of Crockford base 32.
 #[derive(ToSchema)]
 #[schema(value_type = String, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$", example = "01HZK7P5R3Q6V0YH4XJ3M8CHN1")]

@@ -14,6 +14,7 @@ pub mod message;
 pub mod notification;
 pub mod outbound;
 pub mod pacing;
+pub mod webhook;
 
 pub use access::{Abilities, Ability, Role};
 pub use clock::{Clock, Timestamp};

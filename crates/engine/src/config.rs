@@ -39,6 +39,10 @@ pub struct Config {
     pub event_retention_days: u32,
     /// A message whose answer was lost is listed for a person to decide when nothing settled it for so long.
     pub uncertain_after: Duration,
+    /// Days that deliveries to webhook endpoints are kept.
+    pub webhook_retention_days: u32,
+    /// Webhooks delivered at the same time.
+    pub webhook_concurrency: usize,
     /// Messages sent at the same time.
     pub outbound_concurrency: usize,
 }
@@ -63,6 +67,8 @@ impl Config {
             event_retention_days: 90,
             uncertain_after: Duration::from_mins(15),
             outbound_concurrency: 512,
+            webhook_retention_days: 30,
+            webhook_concurrency: 256,
         }
     }
 }

@@ -60,6 +60,10 @@ pub struct Engine {
     pub(crate) estimates: crate::outbound::Estimates,
     /// Jobs were added; each kind's workers wait for it, so wake all of them.
     pub(crate) jobs_ready: Notify,
+    /// Calls webhook endpoints.
+    pub(crate) webhooks: kabar_providers::webhooks::Client,
+    /// A webhook endpoint may have something to be told.
+    pub(crate) webhooks_ready: Notify,
     /// Recent events.
     pub(crate) feed: crate::events::Feed,
     /// Files to fetch were noted since the workers were last woken.
@@ -82,6 +86,9 @@ impl Engine {
             .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
         let storage = Storage::open(&config.media)
             .map_err(|error| Error::Internal(format!("the place for media cannot be used: {error}")))?;
+        let guard = http::Guard::new(config.allowed_networks.clone());
+        let webhooks = kabar_providers::webhooks::Client::new(&guard)
+            .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
         Ok(Self {
             storage,
             metrics: Arc::new(Metrics::new()?),
@@ -89,7 +96,8 @@ impl Engine {
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
-            guard: http::Guard::new(config.allowed_networks.clone()),
+            guard,
+            webhooks,
             secrets: Secrets::new(&config.meta_app_secrets),
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
@@ -98,6 +106,7 @@ impl Engine {
             flights: crate::outbound::Flights::default(),
             estimates: crate::outbound::Estimates::default(),
             jobs_ready: Notify::new(),
+            webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
             claim_wanted: Notify::new(),
@@ -136,6 +145,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.look_for_events(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_webhooks(token).await }));
         Ok(Running { stop, workers, log_writers })
     }
 

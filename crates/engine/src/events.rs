@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kabar_domain::{Ability, EventFilter, SubjectId, Timestamp};
 use kabar_store::events;
+use kabar_store::webhooks::deliveries;
 use serde_json::value::RawValue;
 
 use crate::auth::Principal;
@@ -138,6 +139,15 @@ impl Engine {
                 tx.commit().await?;
             }
         }
-        Ok(())
+        let days = u64::from(self.config.webhook_retention_days);
+        let before = self.clock.now().minus(Duration::from_hours(24 * days));
+        loop {
+            let mut tx = self.store.begin().await?;
+            let pruned = deliveries::prune(&mut tx, before, PRUNE).await?;
+            tx.commit().await?;
+            if pruned < PRUNE as u64 {
+                return Ok(());
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kabar_store::log::LogReader;
+use kabar_store::webhooks::{deliveries, serving};
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -78,8 +79,11 @@ impl Engine {
     /// How much waits.
     pub async fn depths(&self) -> Result<Depths> {
         let (backlog, oldest) = LogReader::open(&self.store)?.backlog().await?;
-        let (queued, sending) = kabar_store::outbound::depth(&mut self.store.reader().await?).await?;
+        let mut db = self.store.reader().await?;
+        let (queued, sending) = kabar_store::outbound::depth(&mut db).await?;
         Ok(Depths {
+            webhook_lag: serving::lag(&mut db).await?,
+            webhook_pending: deliveries::pending(&mut db).await?,
             backlog,
             backlog_age: oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest)),
             outbound: Vec::from([("queued", queued), ("sending", sending)]),

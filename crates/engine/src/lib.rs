@@ -31,6 +31,7 @@ pub mod page;
 pub mod patch;
 mod templates;
 pub mod users;
+pub mod webhooks;
 
 mod rules;
 mod window;

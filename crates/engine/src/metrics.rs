@@ -30,6 +30,10 @@ pub struct Metrics {
     outbound_outcomes: IntCounterVec,
     provider_seconds: HistogramVec,
     provider_errors: IntCounterVec,
+    webhook_attempts: IntCounterVec,
+    webhook_seconds: HistogramVec,
+    webhook_lag: IntGauge,
+    webhook_pending: IntGauge,
 }
 
 /// What is read from the database when somebody asks.
@@ -39,6 +43,10 @@ pub struct Depths {
     pub backlog_age: Duration,
     /// State name and number of messages.
     pub outbound: Vec<(&'static str, i64)>,
+    /// Events that the webhook endpoint furthest behind has not been past.
+    pub webhook_lag: i64,
+    /// Deliveries that wait for another attempt.
+    pub webhook_pending: i64,
 }
 
 impl Metrics {
@@ -114,6 +122,23 @@ impl Metrics {
                 Opts::new("kabar_provider_errors_total", "Errors a provider answered, by its code."),
                 &["provider", "code"]
             )),
+            webhook_attempts: add!(IntCounterVec::new(
+                Opts::new("kabar_webhook_attempts_total", "Attempts to deliver events, by outcome."),
+                &["outcome"]
+            )),
+            webhook_seconds: add!(histogram(
+                "kabar_webhook_request_seconds",
+                "Time a webhook endpoint takes to answer.",
+                &["outcome"]
+            )),
+            webhook_lag: add!(IntGauge::new(
+                "kabar_webhook_lag_events",
+                "Events that the webhook endpoint furthest behind has not been past."
+            )),
+            webhook_pending: add!(IntGauge::new(
+                "kabar_webhook_pending",
+                "Deliveries to webhook endpoints that wait for another attempt."
+            )),
             registry,
         })
     }
@@ -148,10 +173,17 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn webhook_attempted(&self, outcome: &str, took: Duration) {
+        self.webhook_attempts.with_label_values(&[outcome]).inc();
+        self.webhook_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+    }
+
     /// The page Prometheus reads.
     pub fn render(&self, depths: &Depths) -> Result<String> {
         self.backlog.set(depths.backlog);
         self.backlog_age.set(depths.backlog_age.as_secs_f64());
+        self.webhook_lag.set(depths.webhook_lag);
+        self.webhook_pending.set(depths.webhook_pending);
         self.outbound.reset();
         for (state, count) in &depths.outbound {
             self.outbound.with_label_values(&[*state]).set(*count);

@@ -61,18 +61,27 @@ pub enum Refused {
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     allowed: Arc<[IpNet]>,
+    /// Public addresses are not permitted either.
+    only_allowed: bool,
 }
 
 impl Guard {
     /// `allowed`: networks that are reachable although they are private.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self { allowed: allowed.into() }
+        Self { allowed: allowed.into(), only_allowed: false }
+    }
+
+    /// One that permits nothing but the networks allowed by name, when there are any.
+    pub fn only_allowed(&self) -> Option<Self> {
+        let allowed = Arc::clone(&self.allowed);
+        (!allowed.is_empty()).then_some(Self { allowed, only_allowed: true })
     }
 
     /// Whether a connection to this address may be made.
     pub fn permits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.allowed.iter().any(|network| network.contains(&address)) || is_public(address)
+        self.allowed.iter().any(|network| network.contains(&address))
+            || (!self.only_allowed && is_public(address))
     }
 
     /// Checks what can be told without looking a name up: the form, and an address written as a number. A name is

@@ -6,4 +6,5 @@ pub mod sms;
 pub mod smtp;
 pub mod storage;
 pub mod telegram;
+pub mod webhooks;
 pub mod whatsapp;

@@ -104,16 +104,16 @@ pub fn start_log(settings: &Settings) {
 /// An engine for a command or a server, its database up to date.
 pub async fn open(resolved: &Resolved) -> Result<Arc<Engine>, BoxError> {
     let store = open_store(resolved).await?;
-    let sealed = kabar_store::accounts::credentials(&mut store.reader().await?).await?;
+    let mut db = store.reader().await?;
+    let mut sealed: Vec<_> =
+        kabar_store::accounts::credentials(&mut db).await?.into_iter().map(|row| row.credentials).collect();
+    sealed.extend(kabar_store::webhooks::any_secrets(&mut db).await?);
+    drop(db);
     let key = master_key(resolved, !sealed.is_empty())?;
-    for account in sealed {
-        if !key.sealed(&account.credentials) {
-            return Err(
-                "the database holds credentials that another master key encrypted; start with that key \
-                        (KABAR_MASTER_KEY, or master.key in the data directory)"
-                    .into(),
-            );
-        }
+    if sealed.iter().any(|sealed| !key.sealed(sealed)) {
+        return Err("the database holds credentials that another master key encrypted; start with that key \
+                    (KABAR_MASTER_KEY, or master.key in the data directory)"
+            .into());
     }
     let engine = Engine::new(store, Clock::system(), key, resolved.engine.clone())?;
     Ok(Arc::new(engine))

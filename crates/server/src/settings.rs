@@ -83,6 +83,8 @@ settings! {
     event_retention_days, "KABAR_EVENT_RETENTION_DAYS", "Days that events are kept for streams and webhook endpoints that come back [default: 90]";
     outbound_concurrency, "KABAR_OUTBOUND_CONCURRENCY", "Messages sent at the same time [default: 512]";
     uncertain_after_minutes, "KABAR_UNCERTAIN_AFTER_MINUTES", "Minutes after which a message whose answer was lost is listed for a person to decide, unless a delivery report settles it [default: 15]";
+    webhook_retention_days, "KABAR_WEBHOOK_RETENTION_DAYS", "Days that deliveries to webhook endpoints are kept in their log [default: 30]";
+    webhook_concurrency, "KABAR_WEBHOOK_CONCURRENCY", "Webhooks delivered at the same time [default: 256]";
     database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
     log_level, "KABAR_LOG", "error, warn, info, debug or trace, also per module (kabar_engine=debug) [default: info]";
     log_format, "KABAR_LOG_FORMAT", "text or json [default: text]";
@@ -326,6 +328,18 @@ impl Settings {
                 self.event_retention_days.as_deref(),
                 90,
                 1..=3650,
+            )?,
+            webhook_retention_days: number(
+                "webhook_retention_days",
+                self.webhook_retention_days.as_deref(),
+                30,
+                1..=3650,
+            )?,
+            webhook_concurrency: number(
+                "webhook_concurrency",
+                self.webhook_concurrency.as_deref(),
+                256,
+                2..=4096,
             )?,
             outbound_concurrency: number(
                 "outbound_concurrency",

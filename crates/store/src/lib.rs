@@ -32,6 +32,7 @@ mod store;
 pub mod tokens;
 pub mod users;
 mod value;
+pub mod webhooks;
 
 pub use bulk::{Rows, of};
 pub use error::{Error, Result};

@@ -237,7 +237,9 @@ codes!(
     kabar_domain::notification::NotificationChannel,
     kabar_domain::outbound::SendPriority,
     kabar_domain::file::FileStatus,
-    kabar_domain::file::FileOrigin
+    kabar_domain::file::FileOrigin,
+    kabar_domain::webhook::DeliveryStatus,
+    kabar_domain::webhook::DisabledReason
 );
 
 /// One result row.

@@ -35,6 +35,8 @@ models! {
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::FileId => EngineError::NotFound("File");
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
+    kabar_domain::WebhookEndpointId => EngineError::NotFound("WebhookEndpoint");
+    kabar_domain::WebhookDeliveryId => EngineError::NotFound("WebhookDelivery");
 }
 
 /// The one id of a path. What cannot be an id is answered like an unknown one.

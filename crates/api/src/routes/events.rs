@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::data::{Time, Ulid};
+use crate::data::{Stretch, Time, Ulid};
 use crate::error::{Error, Result};
 use crate::extract::{Auth, Query};
 use crate::server::Stopping;
@@ -62,24 +62,6 @@ impl<'a> From<&'a events::Event> for Event<'a> {
     }
 }
 
-#[derive(Serialize, ToSchema)]
-struct EventList<'a> {
-    data: Vec<Event<'a>>,
-    meta: EventMeta,
-}
-
-/// Where a list stands that is paged by place alone.
-#[derive(Serialize, ToSchema)]
-struct EventMeta {
-    #[schema(example = 50)]
-    per_page: i64,
-    /// Goes into `after` for the next page; absent on the last. A page may be short, or empty, and not the last: only
-    /// so many events are looked through for one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    next_cursor: Option<String>,
-}
-
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListEventsQuery {
@@ -107,7 +89,7 @@ struct ListEventsQuery {
 /// revoked or expires, and when the server stops: come back.
 #[utoipa::path(get, path = "/api/v1/events", tag = "Events", params(ListEventsQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "Of a stream: goes on after this event.")),
-    responses((status = 200, content((EventList = "application/json"), (String = "text/event-stream")))))]
+    responses((status = 200, content((Stretch<Event> = "application/json"), (String = "text/event-stream")))))]
 async fn list_events(
     State(state): State<ApiState>,
     Auth(caller): Auth,
@@ -125,8 +107,8 @@ async fn list_events(
     }
     let limit = query.limit.unwrap_or(50);
     let page = state.engine.list_events(&caller, query.types.as_deref(), after, limit).await?;
-    let meta = EventMeta { per_page: limit, next_cursor: page.next_after.map(|after| after.to_string()) };
-    Ok(axum::Json(EventList { data: page.events.iter().map(Event::from).collect(), meta }).into_response())
+    let events = page.events.iter().map(Event::from).collect();
+    Ok(axum::Json(Stretch::new(events, limit, page.next_after)).into_response())
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {

@@ -16,6 +16,8 @@ mod notification_templates;
 mod notifications;
 mod organisations;
 mod outbound;
+mod webhook_deliveries;
+mod webhook_endpoints;
 mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -40,5 +42,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(notifications::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())
+        .merge(webhook_deliveries::routes())
+        .merge(webhook_endpoints::routes())
         .merge(webhooks::routes())
 }
