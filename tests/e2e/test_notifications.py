@@ -5,7 +5,8 @@ import email.utils
 
 import pytest
 
-from api import Api, Organisation, data, login, refused, serial
+import whatsapp as wa
+from api import UNKNOWN_ID, Api, Organisation, data, login, refused, serial
 from harness import Kabar, eventually, stop_quietly
 from mail import Mail, Sms, certificate
 
@@ -332,3 +333,53 @@ def test_over_tls_and_with_a_password(make_kabar, workspace):
         assert len(mail.to(to)) == 1
     finally:
         mail.close()
+
+
+def test_all_four_channels(api, organisation, account, bot, simulator, mail, sms):
+    person, chat = f"62818{serial() % 10**8:08d}", 700_000_000 + serial() % 10**8
+    wa.deliver(organisation.kabar, wa.arrival(account.number, wa.message(person)))
+    to, phone = address(), number()
+    sent = notify(api, to={"whatsapp": "+" + person, "telegram": chat, "email": to, "sms": phone})
+    assert [(leg["channel"], leg["to"]) for leg in sent["legs"]] == [
+        ("whatsapp", person),
+        ("telegram", str(chat)),
+        ("email", to),
+        ("sms", phone),
+    ]
+    delivered = leg(api, sent, "read")
+    [message] = [one for one in organisation.messages() if one["id"] == delivered["message_id"]]
+    assert delivered["provider_id"] == message["provider_message_id"] and delivered["delivered_at"]
+    for at in (1, 2, 3):
+        leg(api, sent, "sent", at)
+    assert [one["body"] for one in simulator.sent(to=person)] == [TEXT]
+    assert [one["body"] for one in simulator.sent(to=str(chat))] == [TEXT]
+    assert len(mail.to(to)) == len(sms.to(phone)) == 1
+
+
+def test_a_refused_message_is_a_failed_leg(api, organisation, account, simulator, mail):
+    person, to = f"62819{serial() % 10**8:08d}", address()
+    wa.deliver(organisation.kabar, wa.arrival(account.number, wa.message(person)))
+    simulator.fault("error", code=131026, to=person)
+    sent = notify(api, to={"whatsapp": person, "email": to})
+    failed = leg(api, sent, "failed")
+    assert failed["error"]["code"] == 131026 and failed["error"]["action"]
+    leg(api, sent, "sent", at=1)
+    data(api.post(f"/notifications/{sent['id']}/retry"))
+    assert leg(api, sent, "read")["message_id"] == failed["message_id"]
+    assert [one["body"] for one in simulator.sent(to=person)] == [TEXT] and len(mail.to(to)) == 1
+
+
+def test_a_message_that_cannot_go_takes_no_leg_with_it(api, organisation, account, mail):
+    before, to = api.total("/notifications"), address()
+    body = {"channels": ["email", "telegram"], "to": {"email": to, "telegram": 7}, "text": "x"}
+    assert refused(api.post("/notifications/send", body), 422)["errors"].keys() == {"channels"}
+    body = {"channels": ["email", "whatsapp"], "to": {"email": to, "whatsapp": "ani"}, "text": "x"}
+    assert refused(api.post("/notifications/send", body), 422)["errors"].keys() == {"to.whatsapp"}
+    person = f"62820{serial() % 10**8:08d}"
+    wa.deliver(organisation.kabar, wa.arrival(account.number, wa.message(person)))
+    body = {"channels": ["email", "whatsapp"], "to": {"email": to, "whatsapp": person}, "text": "x" * 4097}
+    assert refused(api.post("/notifications/send", body), 422)["errors"].keys() == {"text"}
+    body = {"channels": ["email"], "to": {"email": to}, "text": "x", "channel_id": account.channel_id}
+    assert refused(api.post("/notifications/send", body), 422)["errors"].keys() == {"channel_id"}
+    refused(api.post("/notifications/send", body | {"channel_id": UNKNOWN_ID}), 404, "Channel not found.")
+    assert api.total("/notifications") == before and mail.to(to) == []

@@ -1,6 +1,7 @@
 //! Notifications: one text to many people over WhatsApp, Telegram, e-mail and SMS, each on a leg of its own.
 
 mod deliver;
+mod plan;
 mod render;
 mod retry;
 mod send;
@@ -32,11 +33,16 @@ const fn not_found() -> Error {
 }
 
 /// A leg stands otherwise now.
-fn leg_event(notification: NotificationId, leg: NotificationLegId, status: MessageStatus) -> NewEvent {
+fn leg_event(
+    notification: NotificationId,
+    leg: NotificationLegId,
+    channel: NotificationChannel,
+    status: MessageStatus,
+) -> NewEvent {
     NewEvent {
         kind: "notification.leg",
         subject_id: Some(notification.uuid()),
-        data: Some(json!({ "leg_id": leg, "status": status }).to_string()),
+        data: Some(json!({ "leg_id": leg, "channel": channel, "status": status }).to_string()),
     }
 }
 

@@ -146,6 +146,10 @@ struct SendNotificationRequest {
     /// Values for every `{{variable}}` of the subject and the text: texts and numbers.
     #[schema(value_type = Option<Object>, example = json!({"pump": 3}))]
     variables: Option<Map<String, Value>>,
+    /// The channel that WhatsApp or Telegram messages go over; else the direct line of the default account, or of the
+    /// oldest. Of a group, the group gets it, and `to` needs nothing.
+    #[schema(value_type = Option<Ulid>)]
+    channel_id: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -170,7 +174,8 @@ async fn list_notifications(
 ///
 /// Each recipient is a leg of its own, with an outcome of its own: one that fails never holds up another. When
 /// anything about any leg cannot be right, nothing is queued. A leg whose answer was lost is `uncertain` and is not
-/// sent again by itself.
+/// sent again by itself. WhatsApp and Telegram legs are messages as any other: their outcome is told by
+/// `message.status` events, that of e-mails and SMS by `notification.leg`.
 #[utoipa::path(post, path = "/api/v1/notifications/send", tag = "Notifications",
     request_body = SendNotificationRequest, responses((status = 200, body = Data<Notification>)))]
 async fn send_notification(
@@ -185,6 +190,7 @@ async fn send_notification(
         text: request.text,
         template: request.template,
         variables: request.variables,
+        channel_id: request.channel_id,
     };
     Ok(data(state.engine.send_notification(&caller, request).await?.into()))
 }

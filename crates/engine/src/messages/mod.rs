@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::draft::Draft;
 use self::target::Target;
-pub(crate) use self::target::sending_account;
+pub(crate) use self::target::{identity, sending_account};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -86,27 +86,58 @@ impl Engine {
         mut request: SendMessage,
     ) -> Result<messages::Message> {
         principal.require(Ability::Send)?;
-        let mut draft = draft::draft(&mut request)?;
+        let organisation = principal.organisation_id;
+        let draft = draft::draft(&mut request)?;
+        let mut tx = self.store.begin().await?;
+        let id = self.queue_draft(&mut tx, principal, request, draft).await?;
+        let mut stored = messages::find_message(&mut tx, organisation, id).await?;
+        if let Some(stored) = &mut stored {
+            let before = self.estimates.queued(stored.account_id, SendPriority::High);
+            let now = self.clock.now();
+            stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
+        }
+        tx.commit().await?;
+        self.outbound_ready.notify_one();
+        stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
+    }
+
+    /// Queues a message in the transaction that causes it. After the commit, wake the sender.
+    pub(crate) async fn queue_message(
+        &self,
+        tx: &mut Tx,
+        principal: &Principal,
+        mut request: SendMessage,
+    ) -> Result<MessageId> {
+        let draft = draft::draft(&mut request)?;
+        self.queue_draft(tx, principal, request, draft).await
+    }
+
+    async fn queue_draft(
+        &self,
+        tx: &mut Tx,
+        principal: &Principal,
+        mut request: SendMessage,
+        mut draft: Draft,
+    ) -> Result<MessageId> {
         let now = self.clock.now();
         let organisation = principal.organisation_id;
-        let mut tx = self.store.begin().await?;
         let mut recorded = Vec::new();
-        let quoted = quoted(&mut tx, organisation, &request, draft.kind).await?;
+        let quoted = quoted(tx, organisation, &request, draft.kind).await?;
         if draft.kind == MessageKind::Reaction
             && request.channel_id.is_none()
             && request.conversation_id.is_none()
         {
             request.conversation_id = quoted.as_ref().map(|quoted| quoted.conversation.to_string());
         }
-        let target = self.target(&mut tx, organisation, &request, now, &mut recorded).await?;
-        let account_id = sending_account(&mut tx, &target.channel).await?;
+        let target = self.target(tx, organisation, &request, now, &mut recorded).await?;
+        let account_id = sending_account(tx, &target.channel).await?;
         let reply_to = match quoted {
             Some(quoted) => Some(check_quoted(&quoted, &target, draft.kind, now)?),
             None => None,
         };
         if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
             let given = request.template.take().unwrap_or_default();
-            draft = templates::compose(&mut tx, organisation, account_id, &given)?;
+            draft = templates::compose(tx, organisation, account_id, &given)?;
         }
         let id = MessageId::new(&self.clock);
         check_with_provider(&target, &draft, id, reply_to.clone())?;
@@ -127,7 +158,7 @@ impl Engine {
             priority: SendPriority::High,
             send_at: None,
         };
-        outbound::enqueue(&mut tx, message, now).await?;
+        outbound::enqueue(tx, message, now).await?;
         let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,
             "contact_id": target.contact });
         recorded.push(NewEvent {
@@ -135,15 +166,8 @@ impl Engine {
             subject_id: Some(id.uuid()),
             data: Some(data.to_string()),
         });
-        let mut stored = messages::find_message(&mut tx, organisation, id).await?;
-        if let Some(stored) = &mut stored {
-            let before = self.estimates.queued(account_id, SendPriority::High);
-            stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
-        }
         tx.record(organisation, now, recorded);
-        tx.commit().await?;
-        self.outbound_ready.notify_one();
-        stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
+        Ok(id)
     }
 }
 

@@ -155,7 +155,7 @@ const fn reaches(platform: Platform, kind: IdentityKind) -> bool {
 }
 
 /// What a client's `wa_id` names on this platform.
-fn identity(platform: Platform, wa_id: &str) -> Result<Identity> {
+pub(crate) fn identity(platform: Platform, wa_id: &str) -> Result<Identity> {
     let wa_id = wa_id.trim();
     match platform {
         Platform::Whatsapp => {

@@ -166,7 +166,7 @@ impl Engine {
     async fn end_leg(&self, begun: &Begun, end: &LegEnd) -> Result<()> {
         let mut tx = self.store.begin().await?;
         if notifications::end(&mut tx, begun, end.clone()).await? && end.status != MessageStatus::Queued {
-            let event = leg_event(begun.notification_id, begun.id, end.status);
+            let event = leg_event(begun.notification_id, begun.id, begun.channel, end.status);
             tx.record(begun.organisation_id, self.clock.now(), [event]);
         }
         Ok(tx.commit().await?)

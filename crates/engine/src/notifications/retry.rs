@@ -26,6 +26,10 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         let before = notifications::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         for leg in chosen(&before, named)? {
+            if let Some(message) = leg.message_id {
+                self.requeue_message(&mut tx, organisation, message).await?;
+                continue;
+            }
             if !notifications::requeue(&mut tx, organisation, leg.id, leg.status).await? {
                 continue;
             }
@@ -38,11 +42,12 @@ impl Engine {
                 due_at: now,
             };
             jobs::enqueue(&mut tx, job, now).await?;
-            tx.record(organisation, now, [leg_event(id, leg.id, MessageStatus::Queued)]);
+            tx.record(organisation, now, [leg_event(id, leg.id, leg.channel, MessageStatus::Queued)]);
         }
         let after = notifications::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;
         self.jobs_ready.notify_waiters();
+        self.outbound_ready.notify_one();
         Ok(after)
     }
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use kabar_domain::channel::ChannelKind;
 use kabar_domain::job::JobKind;
 use kabar_domain::notification::NotificationChannel;
 use kabar_domain::{Ability, JobId, NotificationId, NotificationLegId};
-use kabar_providers::{sms, smtp};
+use kabar_providers::sms;
 use kabar_store::events::NewEvent;
 use kabar_store::jobs::{self, NewJob};
 use kabar_store::{notification_templates, notifications};
 use serde_json::{Map, Value as Json, json};
 
+use super::plan::Planned;
 use super::render::Renderer;
 use super::{Notification, SUBJECT, TEXT, queued};
 use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::{Invalid, Result};
+use crate::error::{Error, Invalid, Result};
+use crate::messages::SendMessage;
 use crate::rules;
-
-/// Legs of one notification.
-const LEGS: usize = 100;
 
 /// A notification as a client gave it.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +35,9 @@ pub struct SendNotification {
     /// A notification template's name.
     pub template: Option<String>,
     pub variables: Option<Map<String, Json>>,
-}
-
-/// One recipient.
-struct Planned {
-    channel: NotificationChannel,
-    recipient: String,
+    /// Our channel that WhatsApp or Telegram legs go over, and of a group the leg itself; else the direct line of the
+    /// organisation's default account, or of its oldest one.
+    pub channel_id: Option<String>,
 }
 
 impl Engine {
@@ -53,7 +50,7 @@ impl Engine {
         principal.require(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut invalid = Invalid::default();
-        let planned = self.plan(&mut invalid, &request);
+        let planned = self.plan(&mut invalid, organisation, &request).await?;
         let template = match request.template.as_deref().filter(|name| !name.trim().is_empty()) {
             None => None,
             Some(name) => {
@@ -83,10 +80,33 @@ impl Engine {
         invalid.check()?;
 
         let now = self.clock.now();
-        let legs = planned
-            .into_iter()
-            .map(|leg| queued(NotificationLegId::new(&self.clock), leg.channel, leg.recipient))
-            .collect();
+        let mut tx = self.store.begin().await?;
+        let mut legs = Vec::with_capacity(planned.len());
+        for leg in planned {
+            let id = NotificationLegId::new(&self.clock);
+            let mut queued = queued(id, leg.channel, leg.recipient.clone());
+            if let Some(line) = leg.line {
+                let message = SendMessage {
+                    channel_id: Some(line.id.to_string()),
+                    wa_id: (line.kind == ChannelKind::Direct).then_some(leg.recipient),
+                    body: Some(text.clone()),
+                    ..SendMessage::default()
+                };
+                let carried = Box::pin(self.queue_message(&mut tx, principal, message)).await;
+                queued.message_id = Some(carried.map_err(|error| of_leg(error, leg.channel))?);
+            } else {
+                let job = NewJob {
+                    organisation_id: organisation,
+                    id: JobId::new(&self.clock),
+                    kind: JobKind::NotifyLeg,
+                    subject_id: id.uuid(),
+                    data: None,
+                    due_at: now,
+                };
+                jobs::enqueue(&mut tx, job, now).await?;
+            }
+            legs.push(queued);
+        }
         let notification = Notification {
             id: NotificationId::new(&self.clock),
             user_id: principal.user_id,
@@ -96,19 +116,7 @@ impl Engine {
             created_at: now,
             legs,
         };
-        let mut tx = self.store.begin().await?;
         notifications::insert(&mut tx, organisation, &notification).await?;
-        for leg in &notification.legs {
-            let job = NewJob {
-                organisation_id: organisation,
-                id: JobId::new(&self.clock),
-                kind: JobKind::NotifyLeg,
-                subject_id: leg.id.uuid(),
-                data: None,
-                due_at: now,
-            };
-            jobs::enqueue(&mut tx, job, now).await?;
-        }
         let channels: Vec<_> = notification.legs.iter().map(|leg| leg.channel).collect();
         let event = NewEvent {
             kind: "notification.queued",
@@ -118,80 +126,26 @@ impl Engine {
         tx.record(organisation, now, [event]);
         tx.commit().await?;
         self.jobs_ready.notify_waiters();
+        self.outbound_ready.notify_one();
         Ok(notification)
     }
-
-    /// Who gets it over what, each recipient of a channel once.
-    fn plan(&self, invalid: &mut Invalid, request: &SendNotification) -> Vec<Planned> {
-        let mut planned: Vec<Planned> = Vec::new();
-        invalid.require("channels", !request.channels.is_empty());
-        let mut asked: Vec<NotificationChannel> = Vec::new();
-        for (at, name) in request.channels.iter().enumerate() {
-            match NotificationChannel::from_name(name) {
-                Some(channel) if asked.contains(&channel) => {}
-                Some(channel) => asked.push(channel),
-                None => rules::selected(invalid, &format!("channels.{at}")),
-            }
-        }
-        for channel in asked {
-            if let Some(setting) = self.lacks(channel) {
-                invalid.add("channels", format!("This server cannot send {channel}: set {setting}."));
-            }
-            let field = format!("to.{channel}");
-            let given = request.to.get(channel.as_str()).map_or(&[][..], Vec::as_slice);
-            if given.iter().all(|one| one.trim().is_empty()) {
-                invalid
-                    .add(&field, format!("The {field} field is required when channels contains {channel}."));
-                continue;
-            }
-            for one in given {
-                let recipient = match channel {
-                    NotificationChannel::Email => smtp::address(one),
-                    NotificationChannel::Sms => number(one),
-                    NotificationChannel::Whatsapp | NotificationChannel::Telegram => None,
-                };
-                match recipient {
-                    Some(recipient) => {
-                        let is_there = |leg: &Planned| leg.channel == channel && leg.recipient == recipient;
-                        if !planned.iter().any(is_there) {
-                            planned.push(Planned { channel, recipient });
-                        }
-                    }
-                    None => invalid.add(&field, format!("The {field} field {}.", form(channel))),
-                }
-            }
-        }
-        if planned.len() > LEGS {
-            invalid.add("to", format!("A notification goes to {LEGS} recipients at most."));
-        }
-        planned
-    }
-
-    /// The setting without which nothing can be sent over a channel.
-    fn lacks(&self, channel: NotificationChannel) -> Option<&'static str> {
-        match channel {
-            NotificationChannel::Email if self.config.smtp.is_none() => Some("KABAR_SMTP_URL"),
-            NotificationChannel::Sms if self.sms.is_none() => {
-                Some("KABAR_SMS_ACCOUNT, KABAR_SMS_TOKEN and KABAR_SMS_FROM")
-            }
-            _ => None,
-        }
-    }
 }
 
-/// What a recipient must be.
-const fn form(channel: NotificationChannel) -> &'static str {
-    match channel {
-        NotificationChannel::Email => "must be a valid email address",
-        NotificationChannel::Sms => "must be a phone number with its country code, as +6281234567890",
-        NotificationChannel::Whatsapp | NotificationChannel::Telegram => "cannot be used yet",
+/// What is wrong with a leg's message, in the fields of a notification.
+fn of_leg(error: Error, channel: NotificationChannel) -> Error {
+    let Error::Invalid(invalid) = error else { return error };
+    let mut named = Invalid::default();
+    for (field, messages) in invalid.errors {
+        let field = match field.as_str() {
+            "body" => "text".to_owned(),
+            "wa_id" => format!("to.{channel}"),
+            _ => field,
+        };
+        for message in messages {
+            named.add(&field, message);
+        }
     }
-}
-
-/// A number in E.164 form.
-fn number(text: &str) -> Option<String> {
-    let digits = rules::phone_digits(text)?;
-    ((7..=15).contains(&digits.len()) && !digits.starts_with('0')).then(|| format!("+{digits}"))
+    Error::Invalid(named)
 }
 
 fn check_texts(invalid: &mut Invalid, planned: &[Planned], subject: Option<&str>, text: &str) {
@@ -206,19 +160,5 @@ fn check_texts(invalid: &mut Invalid, planned: &[Planned], subject: Option<&str>
     if is_sms && text.chars().nth(sms::LONGEST).is_some() {
         let longest = sms::LONGEST;
         invalid.add("text", format!("The text field must not be greater than {longest} characters for sms."));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_take_their_international_form() {
-        assert_eq!(number("+62 812-3456-7890").as_deref(), Some("+6281234567890"));
-        assert_eq!(number("6281234567890").as_deref(), Some("+6281234567890"));
-        for wrong in ["081234567890", "12345", "+", "ani", "1234567890123456"] {
-            assert_eq!(number(wrong), None, "{wrong}");
-        }
     }
 }

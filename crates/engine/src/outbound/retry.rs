@@ -1,8 +1,8 @@
 //! Sending a message once more, because a person says so.
 
 use kabar_domain::message::{Direction, MessageStatus};
-use kabar_domain::{Ability, MessageId};
-use kabar_store::{channels, messages, outbound};
+use kabar_domain::{Ability, MessageId, OrganisationId};
+use kabar_store::{Tx, channels, messages, outbound};
 
 use super::status_event;
 use crate::auth::Principal;
@@ -10,17 +10,34 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::messages::sending_account;
 
+const fn not_found() -> Error {
+    Error::NotFound("Message")
+}
+
 impl Engine {
     /// Queues a message again that failed, or of which nobody knows whether it was sent: the person who asks for it
     /// has decided that it was not.
     pub async fn retry_message(&self, principal: &Principal, id: MessageId) -> Result<messages::Message> {
         principal.require(Ability::Send)?;
         let organisation = principal.organisation_id;
-        let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        let not_found = || Error::NotFound("Message");
-        outbound::standing(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        self.requeue_message(&mut tx, organisation, id).await?;
         let message = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        tx.commit().await?;
+        self.outbound_ready.notify_one();
+        Ok(message)
+    }
+
+    /// Queues a message again in the transaction that causes it. After the commit, wake the sender.
+    pub(crate) async fn requeue_message(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        id: MessageId,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        outbound::standing(tx, organisation, id).await?.ok_or_else(not_found)?;
+        let message = messages::find_message(tx, organisation, id).await?.ok_or_else(not_found)?;
         match (message.direction, message.status) {
             (Direction::Outbound, MessageStatus::Failed | MessageStatus::Uncertain) => {}
             (Direction::Inbound, _) => {
@@ -32,16 +49,13 @@ impl Engine {
                 )));
             }
         }
-        let channel = channels::find(&mut tx, organisation, message.channel_id)
+        let channel = channels::find(tx, organisation, message.channel_id)
             .await?
             .ok_or(Error::NotFoundText("Channel not found."))?;
-        let account = sending_account(&mut tx, &channel).await?;
+        let account = sending_account(tx, &channel).await?;
         let position = self.clock.uuid();
-        outbound::send_again(&mut tx, organisation, id, account, position, now, now).await?;
+        outbound::send_again(tx, organisation, id, account, position, now, now).await?;
         tx.record(organisation, now, [status_event(id, message.conversation_id, MessageStatus::Queued)]);
-        let message = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
-        tx.commit().await?;
-        self.outbound_ready.notify_one();
-        Ok(message)
+        Ok(())
     }
 }
