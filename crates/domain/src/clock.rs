@@ -115,6 +115,13 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock, also back; a system clock is left alone.
+    pub fn set(&self, to: Timestamp) {
+        if let Some(micros) = &self.manual {
+            micros.store(to.as_micros(), Ordering::SeqCst);
+        }
+    }
+
     /// A UUID v7 greater than every one this clock has made: 48 bits of milliseconds and a 12-bit counter
     /// that runs into the next millisecond when it overflows (RFC 9562, section 6.2, method 1).
     pub fn uuid(&self) -> uuid::Uuid {

@@ -4,148 +4,23 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use desk::{BUDI, Desk, NOW, echoed, fault, text};
 use harness::{ANI, NUMBER, Server, admin, change, column, count, engine, report, until};
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::message::MessageStatus;
-use kabar_domain::{ChannelId, Clock, MessageId};
-use kabar_engine::Principal;
-use kabar_engine::accounts::{Account, AccountChange, NewAccount};
-use kabar_engine::conversations::Message;
-use kabar_engine::messages::SendMessage;
-use kabar_simulator::{Bot, Config, Fault, FaultKind, Number, Sent, Simulator};
+use kabar_engine::accounts::{AccountChange, NewAccount};
+use kabar_simulator::{Fault, FaultKind, Sent};
 use kabar_store::{Store, args};
 use serde_json::json;
-use support::{clock, organisation};
+use support::organisation;
 
+#[path = "harness/desk.rs"]
+mod desk;
 mod harness;
 #[path = "../../store/tests/it/reopen.rs"]
 mod reopen;
 #[path = "../../store/tests/it/support.rs"]
 mod support;
-
-/// The test clock's time, in seconds.
-const NOW: i64 = 1_700_000_000;
-const BUDI: &str = "6289876543210";
-
-/// The providers, and an organisation with a number there.
-struct Desk {
-    simulator: Simulator,
-    providers: String,
-    store: Store,
-    clock: Clock,
-    admin: Principal,
-}
-
-fn fault(kind: FaultKind) -> Fault {
-    Fault {
-        provider: None,
-        method: None,
-        kind,
-        code: None,
-        http_status: None,
-        description: None,
-        retry_after: None,
-        migrate_to_chat_id: None,
-        times: 1,
-        delay_ms: None,
-        to: None,
-    }
-}
-
-impl Desk {
-    async fn open(store: &Store) -> Self {
-        let config = Config {
-            // Tests tell what became of a message themselves.
-            auto_statuses: false,
-            numbers: vec![Number {
-                phone_number_id: NUMBER.into(),
-                waba_id: "waba".into(),
-                display_phone_number: "+62 811-000".into(),
-                verified_name: "Acme".into(),
-                access_token: "EAAtoken".into(),
-            }],
-            bots: vec![Bot {
-                token: "123456:AAE".into(),
-                username: "acme_bot".into(),
-                first_name: "Acme".into(),
-            }],
-            ..Config::default()
-        };
-        let (simulator, address, _server) =
-            Simulator::start(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
-        let clock = clock();
-        let admin = admin(&clock, organisation(store, &clock).await);
-        Self { simulator, providers: format!("http://{address}"), store: store.clone(), clock, admin }
-    }
-
-    /// With an engine at work, and its account.
-    async fn start(store: &Store) -> (Self, Server, Account) {
-        let desk = Self::open(store).await;
-        let server = Server::start(store, &desk.clock, &desk.providers).await;
-        let account = server.register(&desk.admin, NUMBER, None).await;
-        (desk, server, account)
-    }
-
-    async fn send(&self, server: &Server, channel: ChannelId, to: &str, body: &str) -> MessageId {
-        server.engine.send_message(&self.admin, text(channel, to, body)).await.unwrap().id
-    }
-
-    async fn message(&self, server: &Server, id: MessageId) -> Message {
-        server.engine.get_message(&self.admin, id).await.unwrap()
-    }
-
-    async fn reaches(&self, server: &Server, id: MessageId, status: MessageStatus) -> Message {
-        until(status.as_str(), async || self.message(server, id).await.status == status).await;
-        self.message(server, id).await
-    }
-
-    /// Looks again and again, while time goes by.
-    async fn flows(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-        until(what, async || {
-            self.clock.advance(Duration::from_millis(20));
-            condition().await
-        })
-        .await;
-    }
-
-    /// What arrived at this person's phone.
-    fn phone(&self, to: &str) -> Vec<String> {
-        self.simulator.sent().into_iter().filter(|sent| sent.to == to).map(|sent| sent.body).collect()
-    }
-
-    fn calls(&self) -> usize {
-        self.simulator.received().iter().filter(|received| received.method == "messages").count()
-    }
-
-    async fn attempts(&self, id: MessageId) -> Vec<String> {
-        let sql = "SELECT state FROM outbound_attempts WHERE message_id = $1 ORDER BY attempt";
-        column(&self.store, sql, args![id]).await
-    }
-
-    /// The statuses that were told of a message, in order.
-    async fn told(&self, id: MessageId) -> Vec<String> {
-        let sql = "SELECT data FROM events WHERE subject_id = $1 AND kind = 'message.status' ORDER BY seq";
-        let data: Vec<String> = column(&self.store, sql, args![id]).await;
-        let data = data.iter().map(|data| serde_json::from_str::<serde_json::Value>(data).unwrap());
-        data.map(|data| data["status"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-fn text(channel: ChannelId, to: &str, body: &str) -> SendMessage {
-    SendMessage {
-        channel_id: Some(channel.to_string()),
-        wa_id: Some(to.into()),
-        body: Some(body.into()),
-        ..SendMessage::default()
-    }
-}
-
-/// The provider's report of a message, with our id echoed.
-fn echoed(wamid: &str, status: &str, id: MessageId) -> serde_json::Value {
-    let mut report = report(wamid, status, NOW + 5);
-    report["biz_opaque_callback_data"] = json!(id.to_string());
-    change(NUMBER, json!({ "statuses": [report] }))
-}
 
 both! {
     async fn a_message_that_has_to_wait_keeps_its_place(store: Store) {
