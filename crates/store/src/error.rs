@@ -30,6 +30,18 @@ impl Error {
         matches!(self, Self::Full(_) | Self::Unavailable(_) | Self::Contention(_))
     }
 
+    /// The same error for somebody else whom it hit, too.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Conflict(on) => Self::Conflict(on.clone()),
+            Self::Full(text) => Self::Full(text.clone()),
+            Self::Unavailable(text) => Self::Unavailable(text.clone()),
+            Self::Contention(text) => Self::Contention(text.clone()),
+            Self::Decode { column, detail } => Self::Decode { column: *column, detail },
+            Self::Database(text) => Self::Database(text.clone()),
+        }
+    }
+
     /// Whether this is a conflict on the named index (PostgreSQL) or on a column list holding `column` (SQLite).
     pub fn is_conflict_on(&self, index: &str, column: &str) -> bool {
         matches!(self, Self::Conflict(on) if on.contains(index) || on.contains(column))

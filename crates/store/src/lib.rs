@@ -27,6 +27,7 @@ pub mod outbound;
 mod postgres;
 mod select;
 mod sqlite;
+mod sqlite_tx;
 pub mod statuses;
 mod store;
 pub mod tokens;

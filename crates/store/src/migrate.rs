@@ -49,7 +49,8 @@ pub(crate) async fn run(store: &Store) -> Result<()> {
     let newest = MIGRATIONS.last().map_or(0, |migration| migration.0);
     match &*store.0 {
         Backend::Sqlite(sqlite) => {
-            let writer = std::sync::Arc::clone(&sqlite.writer).lock_owned().await;
+            let writer = sqlite.writer.lock().await;
+            let writer = &writer.connection;
             sqlite::blocking(|| {
                 drop(sqlite::open_log(&sqlite.path)?);
                 writer.execute_batch("BEGIN IMMEDIATE")?;

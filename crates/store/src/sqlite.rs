@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, ToSql};
-use tokio::sync::{Mutex as FairMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::bulk::Rows;
 use crate::error::{Error, Result};
+use crate::sqlite_tx::Writer;
 use crate::value::{Row, Type, Value};
 
 const READERS: usize = 4;
@@ -17,8 +17,7 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     pub path: PathBuf,
-    /// First come, first served: a batch of the applier delays a write of the API by one batch at most.
-    pub writer: Arc<FairMutex<Connection>>,
+    pub writer: Writer,
     readers: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
 }
@@ -89,7 +88,7 @@ impl Sqlite {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Arc::new(FairMutex::new(writer)),
+            writer: Writer::new(writer),
             readers: Arc::new(Mutex::new(readers)),
             permits: Arc::new(Semaphore::new(READERS)),
         })
@@ -133,77 +132,6 @@ impl Drop for SqliteReader {
     }
 }
 
-/// A write transaction (`BEGIN IMMEDIATE`); rolled back when dropped before [`SqliteTx::commit`].
-#[derive(Debug)]
-pub struct SqliteTx {
-    connection: OwnedMutexGuard<Connection>,
-    open: bool,
-}
-
-impl SqliteTx {
-    pub async fn begin(writer: &Arc<FairMutex<Connection>>) -> Result<Self> {
-        let connection = Arc::clone(writer).lock_owned().await;
-        blocking(|| connection.execute_batch("BEGIN IMMEDIATE"))?;
-        Ok(Self { connection, open: true })
-    }
-
-    // Statements find their pages in memory and take microseconds; the commit waits for the disk.
-
-    pub fn fetch(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
-        fetch(&self.connection, sql, args)
-    }
-
-    pub fn execute(&mut self, sql: &str, args: &[Value]) -> Result<u64> {
-        execute(&self.connection, sql, args)
-    }
-
-    pub fn commit(mut self) -> Result<()> {
-        blocking(|| self.connection.execute_batch("COMMIT"))?;
-        self.open = false;
-        Ok(())
-    }
-
-    pub fn bulk_fetch(&mut self, sql: &str, rows: &Rows) -> Result<Vec<Row>> {
-        let sql = rows.sqlite(sql);
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let width = statement.column_count();
-        let mut found = Vec::new();
-        for index in 0..rows.len() {
-            for (i, column) in rows.columns.iter().enumerate() {
-                statement.raw_bind_parameter(i + 1, &column.values[index])?;
-            }
-            let mut cursor = statement.raw_query();
-            while let Some(row) = cursor.next()? {
-                found.push(read_row(row, width)?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Runs `sql` once a row; how many database rows each changed.
-    pub fn bulk_execute(&mut self, sql: &str, rows: &Rows) -> Result<Vec<usize>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut changed = Vec::with_capacity(rows.len());
-        for index in 0..rows.len() {
-            for (i, column) in rows.columns.iter().enumerate() {
-                statement.raw_bind_parameter(i + 1, &column.values[index])?;
-            }
-            changed.push(statement.raw_execute()?);
-        }
-        Ok(changed)
-    }
-}
-
-impl Drop for SqliteTx {
-    fn drop(&mut self) {
-        if self.open
-            && let Err(error) = blocking(|| self.connection.execute_batch("ROLLBACK"))
-        {
-            tracing::warn!(%error, "a transaction could not be rolled back");
-        }
-    }
-}
-
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
@@ -233,7 +161,7 @@ fn numbered(sql: &str) -> String {
     out
 }
 
-fn read_row(row: &rusqlite::Row<'_>, width: usize) -> Result<Row> {
+pub(crate) fn read_row(row: &rusqlite::Row<'_>, width: usize) -> Result<Row> {
     (0..width)
         .map(|i| {
             Ok(match row.get_ref(i)? {

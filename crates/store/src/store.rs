@@ -15,7 +15,8 @@ use crate::bulk::Rows;
 use crate::counters::{self, Counter};
 use crate::error::{Error, Result};
 use crate::events::{self, NewEvent};
-use crate::sqlite::{self, Sqlite, SqliteReader, SqliteTx};
+use crate::sqlite::{self, Sqlite, SqliteReader};
+use crate::sqlite_tx::SqliteTx;
 use crate::value::{Row, Type, Value};
 use crate::{migrate, postgres};
 
@@ -119,9 +120,9 @@ impl Store {
     pub async fn close(&self) {
         match &*self.0 {
             Backend::Sqlite(sqlite) => {
-                let writer = Arc::clone(&sqlite.writer).lock_owned().await;
+                let writer = sqlite.writer.lock().await;
                 let checkpointed =
-                    sqlite::blocking(|| writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+                    sqlite::blocking(|| writer.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
                 if let Err(error) = checkpointed {
                     tracing::warn!(%error, "the database could not be tidied; the next start does it");
                 }
@@ -227,7 +228,7 @@ impl Tx {
             }
         }
         match self.inner {
-            Inner::Sqlite(tx) => tx.commit()?,
+            Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
         }
         self.announcer.announce(&recorded);

@@ -3,6 +3,7 @@
 
 mod access;
 mod bulk;
+mod commits;
 mod conversations;
 mod files;
 mod idempotency;

@@ -1,0 +1,99 @@
+//! Writers at the same time: each is done when it hears so, and one that is undone takes nothing of the others with it.
+
+use std::collections::BTreeSet;
+
+use kabar_domain::{OrganisationId, Timestamp};
+use kabar_store::events::NewEvent;
+use kabar_store::{Db, Store, args};
+
+use crate::support::{clock, organisation};
+
+/// Writes one event of this kind, and commits or not.
+async fn write(store: &Store, organisation: OrganisationId, n: u32) -> bool {
+    let mut tx = store.begin().await.unwrap();
+    tx.execute("UPDATE organisations SET name = $1 WHERE id = $2", args![format!("{n}"), organisation])
+        .await
+        .unwrap();
+    let event = NewEvent { kind: "test.written", subject_id: None, data: Some(n.to_string()) };
+    tx.record(organisation, Timestamp::from_unix(0), [event]);
+    match n % 5 {
+        // Given up, after it wrote.
+        0 => {
+            tx.execute("UPDATE organisations SET slug = $1 WHERE id = $2", args!["undone", organisation])
+                .await
+                .unwrap();
+            drop(tx);
+            false
+        }
+        // A statement the database refuses.
+        1 => {
+            let twice = "INSERT INTO organisations SELECT * FROM organisations WHERE id = $1";
+            assert!(tx.execute(twice, args![organisation]).await.is_err());
+            drop(tx);
+            false
+        }
+        _ => {
+            tx.commit().await.unwrap();
+            let mut reader = store.reader().await.unwrap();
+            let found = reader
+                .fetch(
+                    "SELECT 1 FROM events WHERE organisation_id = $1 AND data = $2",
+                    args![organisation, n.to_string()],
+                )
+                .await
+                .unwrap();
+            assert_eq!(found.len(), 1, "who hears that it is done sees it");
+            true
+        }
+    }
+}
+
+crate::both! {
+    async fn writers_at_the_same_time_are_each_done_or_undone(store: Store) {
+        let clock = clock();
+        let organisation = organisation(&store, &clock).await;
+        let mut writers = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            let store = store.clone();
+            writers.spawn(async move { write(&store, organisation, n).await.then_some(n) });
+        }
+        let mut done = BTreeSet::new();
+        while let Some(written) = writers.join_next().await {
+            done.extend(written.unwrap());
+        }
+        assert_eq!(done.len(), 120);
+        let mut reader = store.reader().await.unwrap();
+        let sql = "SELECT data, seq FROM events WHERE organisation_id = $1 ORDER BY seq";
+        let mut rows = reader.fetch(sql, args![organisation]).await.unwrap();
+        let mut stored = BTreeSet::new();
+        for (place, row) in rows.iter_mut().enumerate() {
+            stored.insert(row.get::<String>(0).unwrap().parse::<u32>().unwrap());
+            assert_eq!(row.get::<i64>(1).unwrap(), place as i64 + 1, "numbered without gaps");
+        }
+        assert_eq!(stored, done);
+        let slug = "SELECT 1 FROM organisations WHERE slug = 'undone'";
+        assert!(reader.fetch(slug, args![]).await.unwrap().is_empty());
+    }
+
+    async fn whoever_stops_waiting_holds_up_nobody(store: Store) {
+        let clock = clock();
+        let organisation = organisation(&store, &clock).await;
+        let mut writers = tokio::task::JoinSet::new();
+        for n in 0..100 {
+            let store = store.clone();
+            let writer = async move { write(&store, organisation, n * 5 + 2).await };
+            if n % 2 == 0 {
+                writers.spawn(writer);
+            } else {
+                // Gone before it is done, at some point of its way.
+                tokio::spawn(async move {
+                    let patience = std::time::Duration::from_micros(u64::from(n) * 40);
+                    tokio::time::timeout(patience, writer).await.unwrap_or_default()
+                });
+            }
+        }
+        while let Some(written) = writers.join_next().await {
+            assert!(written.unwrap());
+        }
+    }
+}
