@@ -48,11 +48,12 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, Vec<String>>, required = false)]
     pub errors: &'a BTreeMap<String, Vec<String>>,
-    /// `capability_missing`: the provider has no such thing, whatever is asked of it.
+    /// `capability_missing`: the provider has no such thing, whatever is asked of it. `provider_refused`: it would
+    /// not do it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub code: Option<&'a str>,
-    /// With `capability_missing`: `whatsapp` or `telegram`.
+    /// With `code`: `whatsapp` or `telegram`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub provider: Option<&'a str>,
@@ -102,7 +103,9 @@ impl From<kabar_engine::Error> for Error {
             Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
-            Engine::Invalid(_) | Engine::CapabilityMissing { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Engine::Invalid(_) | Engine::CapabilityMissing { .. } | Engine::Refused { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Engine::Conflict(_) => StatusCode::CONFLICT,
             Engine::Incomplete(_) => StatusCode::BAD_REQUEST,
             Engine::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -127,6 +130,14 @@ impl From<kabar_engine::Error> for Error {
                 let text = ErrorText {
                     errors: BTreeMap::from([(field, vec![reason])]),
                     code: Some("capability_missing".to_owned()),
+                    provider: Some(provider.to_string()),
+                    ..made.text
+                };
+                Self { text, ..made }
+            }
+            Engine::Refused { provider, .. } => {
+                let text = ErrorText {
+                    code: Some("provider_refused".to_owned()),
                     provider: Some(provider.to_string()),
                     ..made.text
                 };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kabar_domain::Ability;
-use kabar_domain::message::Platform;
-use kabar_domain::outbound::Unsendable;
+use kabar_domain::message::{Platform, ProviderError};
+use kabar_domain::outbound::{SendFailure, Unsendable, Verdict};
 
 /// An error for a client, or (for [`Error::Store`] and [`Error::Internal`]) for the log.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// The provider has no such thing, whatever is asked of it.
     #[error("{reason}")]
     CapabilityMissing { provider: Platform, field: String, reason: String },
+    /// The provider would not do it.
+    #[error("{}", sentence(.error))]
+    Refused { provider: Platform, error: ProviderError },
     #[error("{0}")]
     Conflict(String),
     #[error("Too Many Attempts.")]
@@ -46,7 +49,29 @@ pub enum Error {
     Internal(String),
 }
 
+/// What a provider's error says, as one or two sentences for a person.
+pub(crate) fn sentence(error: &ProviderError) -> String {
+    let mut text = error.title.trim_end_matches('.').to_owned();
+    if let Some(detail) = &error.detail {
+        text = format!("{text}: {}", detail.trim_end_matches('.'));
+    }
+    text.push('.');
+    if let Some(action) = &error.action {
+        text = format!("{text} {action}");
+    }
+    text
+}
+
 impl Error {
+    /// Of a call that may be made again. What the account's state forbids is a conflict, what may pass is unavailable.
+    pub(crate) fn of_provider(provider: Platform, failure: SendFailure) -> Self {
+        match failure.verdict {
+            Verdict::Fail => Self::Refused { provider, error: failure.error },
+            Verdict::PauseAccount => Self::Conflict(sentence(&failure.error)),
+            _ => Self::Unavailable(sentence(&failure.error)),
+        }
+    }
+
     /// A message its provider would refuse.
     pub(crate) fn unsendable(provider: Platform, refused: Unsendable) -> Self {
         let Unsendable { field, reason, is_capability } = refused;

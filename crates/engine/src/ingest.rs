@@ -7,6 +7,7 @@ use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, Timestamp};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::log::{AppendError, Entry};
+use serde_json::Value;
 use whatsapp::AppSecret;
 
 use crate::engine::Engine;
@@ -163,13 +164,14 @@ impl Engine {
         self.accept(Platform::Whatsapp, None, Some(fingerprint), body).await
     }
 
-    /// Takes a Telegram webhook, at the common address or at one bot's own (`account`).
+    /// Takes a Telegram webhook, at the common address or at one bot's own (`account`). What Telegram is asked to do
+    /// with the answer, if anything.
     pub async fn accept_telegram(
         &self,
         account: Option<&str>,
         secret: Option<&str>,
         body: Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<Option<Value>> {
         let secret = secret.unwrap_or_default();
         let mut from = self.telegram_sender(account, secret);
         if from.is_none() && !secret.is_empty() && self.reload_secrets().await {
@@ -185,7 +187,9 @@ impl Engine {
                 ));
             }
         };
-        self.accept(Platform::Telegram, account, None, body).await
+        let reply = telegram::reply(&body);
+        self.accept(Platform::Telegram, account, None, body).await?;
+        Ok(reply)
     }
 
     /// `Some` when the secret is right.

@@ -170,8 +170,8 @@ impl Inner {
         }
     }
 
-    /// Makes one call now: the HTTP status, or why there was none.
-    pub(crate) async fn post(&self, post: &Post) -> Result<u16, String> {
+    /// Makes one call now: the HTTP status and the answer's body, or why there was none.
+    pub(crate) async fn post(&self, post: &Post) -> Result<(u16, Bytes), String> {
         let client = self.callbacks.client().ok_or("no HTTP client")?;
         let timeout = Duration::from_millis(self.config().callback_timeout_ms);
         let mut request = client
@@ -185,13 +185,16 @@ impl Inner {
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         // Reading to the end lets the connection be used again.
-        answer.bytes().await.map_err(|error| error.to_string())?;
-        Ok(status)
+        let body = answer.bytes().await.map_err(|error| error.to_string())?;
+        Ok((status, body))
     }
 
     /// Makes one call now and, when it fails, puts the next attempt on the calendar.
     pub(crate) async fn deliver(self: &Arc<Self>, mut post: Post) -> Result<u16, String> {
-        let outcome = self.post(&post).await;
+        let (outcome, answer) = match self.post(&post).await {
+            Ok((status, body)) => (Ok(status), body),
+            Err(reason) => (Err(reason), Bytes::new()),
+        };
         let failed = !outcome.as_ref().is_ok_and(|status| post.is_success(*status));
         let pause = self.config().retry_delays_ms.get(post.attempts).copied().filter(|_| failed);
         if let Some(token) = &post.bot {
@@ -200,6 +203,9 @@ impl Inner {
                 Err(reason) => reason.clone(),
             });
             self.telegram().note_delivery(token, post.attempts, reason, pause.is_some());
+            if !failed {
+                crate::telegram::carry_out(self, token, answer).await;
+            }
         }
         if let Some(pause) = pause {
             post.attempts += 1;

@@ -243,7 +243,7 @@ impl Simulator {
             Some(signature) => post.header = Some(("X-Hub-Signature-256", signature)),
             None => {}
         }
-        Ok(delivered(None, self.inner.post(&post).await))
+        Ok(delivered(None, self.inner.post(&post).await.map(|(status, _)| status)))
     }
 
     /// Plays the subscription handshake against the configured webhook.

@@ -229,3 +229,16 @@ pub async fn with_outlook(
     }
     Ok(())
 }
+
+/// The newest message of a conversation that came in and that its provider knows by a name.
+pub async fn last_inbound(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    conversation: ConversationId,
+) -> Result<Option<Message>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    select.push("AND m.conversation_id = ?", args![conversation]);
+    select.push("AND m.direction = ? AND m.provider_message_id IS NOT NULL", args![Direction::Inbound]);
+    select.push("ORDER BY m.sort_at DESC, m.id DESC LIMIT 1", args![]);
+    select.fetch_optional(db).await?.map(message).transpose()
+}

@@ -1,8 +1,10 @@
 //! Sending.
 
 use axum::extract::State;
+use http::StatusCode;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
-use kabar_engine::messages::{FileSource, SendMessage};
+use kabar_domain::{ConversationId, MessageId};
+use kabar_engine::messages::{EditMessage, FileSource, SendMessage};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,16 +14,20 @@ use utoipa_axum::routes;
 use super::conversations::MessageResource;
 use crate::data::{Data, Ulid, data};
 use crate::error::Result;
-use crate::extract::{Auth, Json};
+use crate::extract::{Auth, Json, PathId};
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(send_message))
+    OpenApiRouter::new()
+        .routes(routes!(send_message))
+        .routes(routes!(edit_message, delete_message))
+        .routes(routes!(read_message))
+        .routes(routes!(show_typing))
 }
 
 /// A message to send, by `channel_id` and `wa_id`, or into a conversation.
 #[derive(Deserialize, ToSchema)]
-struct SendRequest {
+pub(super) struct SendRequest {
     /// Required when sending by `wa_id`. A group's channel is enough by itself.
     #[schema(value_type = Option<Ulid>)]
     channel_id: Option<String>,
@@ -123,4 +129,84 @@ async fn send_message(
     Json(request): Json<SendRequest>,
 ) -> Result<axum::Json<Data<MessageResource>>> {
     Ok(data(state.engine.send_message(&principal, request.into()).await?.into()))
+}
+
+/// A sent message's new content.
+#[derive(Deserialize, ToSchema)]
+struct EditRequest {
+    /// The new text or caption.
+    #[schema(value_type = String, required)]
+    body: Option<String>,
+    /// As it was unless given.
+    format: Option<TextFormat>,
+    preview_url: Option<bool>,
+}
+
+/// Changes a sent message's text or caption, for everyone.
+///
+/// Telegram only: WhatsApp's Cloud API cannot change what was sent.
+#[utoipa::path(patch, path = "/api/v1/messages/{id}", tag = "Messages", params(("id" = Ulid, Path)),
+    request_body = EditRequest, responses((status = 200, body = Data<MessageResource>)))]
+async fn edit_message(
+    Auth(principal): Auth,
+    State(state): State<ApiState>,
+    PathId(id): PathId<MessageId>,
+    Json(request): Json<EditRequest>,
+) -> Result<axum::Json<Data<MessageResource>>> {
+    let edit = EditMessage { body: request.body, format: request.format, preview_url: request.preview_url };
+    Ok(data(state.engine.edit_message(&principal, id, edit).await?.into()))
+}
+
+/// Deletes a sent message for everyone.
+///
+/// Telegram only, for 48 hours. The message stays here, with `revoked_at`.
+#[utoipa::path(delete, path = "/api/v1/messages/{id}", tag = "Messages", params(("id" = Ulid, Path)),
+    responses((status = 204, description = "It is deleted.")))]
+async fn delete_message(
+    Auth(principal): Auth,
+    State(state): State<ApiState>,
+    PathId(id): PathId<MessageId>,
+) -> Result<StatusCode> {
+    state.engine.delete_message(&principal, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What else to show with a read receipt.
+#[derive(Deserialize, ToSchema)]
+struct ReadRequest {
+    /// Also show that an answer is being written, for 25 seconds or until it comes.
+    #[serde(default)]
+    typing: bool,
+}
+
+/// Shows the sender that a message was read.
+///
+/// WhatsApp only: the message and those before it get their blue ticks. The conversation's `unread_count` is ours and
+/// stays. Asked of WhatsApp at once: a 503 with `Retry-After` when it cannot be reached.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/read", tag = "Messages", params(("id" = Ulid, Path)),
+    request_body = ReadRequest, responses((status = 204, description = "It is shown as read.")))]
+async fn read_message(
+    Auth(principal): Auth,
+    State(state): State<ApiState>,
+    PathId(id): PathId<MessageId>,
+    Json(request): Json<ReadRequest>,
+) -> Result<StatusCode> {
+    state.engine.read_message(&principal, id, request.typing).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows the other side that an answer is being written.
+///
+/// On Telegram for five seconds. On WhatsApp for 25 seconds or until the answer comes, and only as an answer: it also
+/// marks the last message that came in as read. Asked of the provider at once: a 503 with `Retry-After` when it cannot
+/// be reached.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/typing", tag = "Messages", params(("id" = Ulid, Path)),
+    responses((status = 204, description = "It is shown.")))]
+async fn show_typing(
+    Auth(principal): Auth,
+    State(state): State<ApiState>,
+    PathId(id): PathId<ConversationId>,
+) -> Result<StatusCode> {
+    state.engine.show_typing(&principal, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -19,6 +19,7 @@ mod outbound;
 mod webhook_deliveries;
 mod webhook_endpoints;
 mod webhooks;
+mod whatsapp_messages;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -45,4 +46,5 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(webhook_deliveries::routes())
         .merge(webhook_endpoints::routes())
         .merge(webhooks::routes())
+        .merge(whatsapp_messages::routes())
 }

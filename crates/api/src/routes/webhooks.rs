@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -70,6 +71,11 @@ async fn receive_whatsapp_webhook(
     Ok(StatusCode::OK)
 }
 
+/// Telegram carries out a method that the answer holds.
+fn answer(method: Option<Value>) -> Response {
+    method.map_or_else(|| StatusCode::OK.into_response(), |method| axum::Json(method).into_response())
+}
+
 /// Takes a Telegram update at the common address.
 ///
 /// The secret is `TELEGRAM_WEBHOOK_SECRET` or any bot's own.
@@ -77,7 +83,7 @@ async fn receive_whatsapp_webhook(
     params(("X-Telegram-Bot-Api-Secret-Token" = String, Header, description = "The secret.")),
     request_body(content = String, content_type = "application/json"),
     responses(
-        (status = 200, description = "The body is durable."),
+        (status = 200, description = "The body is durable. For a tapped button it holds `answerCallbackQuery`."),
         (status = 403, description = "The secret is not ours; nothing is stored.", body = ref("#/components/schemas/Error")),
         (status = 413, description = "More than 3 MB.", body = ref("#/components/schemas/Error")),
         (status = 503, description = "Not durable now; send it again.", body = ref("#/components/schemas/Error")),
@@ -86,10 +92,9 @@ async fn receive_telegram_webhook(
     State(state): State<ApiState>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     let secret = text(&headers, "x-telegram-bot-api-secret-token");
-    state.engine.accept_telegram(None, secret, body.into()).await?;
-    Ok(StatusCode::OK)
+    Ok(answer(state.engine.accept_telegram(None, secret, body.into()).await?))
 }
 
 /// Takes a Telegram update of one bot, at its own address.
@@ -100,7 +105,7 @@ async fn receive_telegram_webhook(
     ),
     request_body(content = String, content_type = "application/json"),
     responses(
-        (status = 200, description = "The body is durable."),
+        (status = 200, description = "The body is durable. For a tapped button it holds `answerCallbackQuery`."),
         (status = 403, description = "The secret is not this bot's; nothing is stored.", body = ref("#/components/schemas/Error")),
         (status = 413, description = "More than 3 MB.", body = ref("#/components/schemas/Error")),
         (status = 503, description = "Not durable now; send it again.", body = ref("#/components/schemas/Error")),
@@ -110,8 +115,7 @@ async fn receive_telegram_bot_webhook(
     Path(account): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     let secret = text(&headers, "x-telegram-bot-api-secret-token");
-    state.engine.accept_telegram(Some(&account), secret, body.into()).await?;
-    Ok(StatusCode::OK)
+    Ok(answer(state.engine.accept_telegram(Some(&account), secret, body.into()).await?))
 }

@@ -12,24 +12,11 @@ use serde_json::json;
 use super::Account;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Result, sentence};
 use crate::rules;
 
 /// Longer than that nobody waits for a registration; the next change of the account asks again.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// What went wrong, as one or two sentences for a person.
-fn sentence(error: &ProviderError) -> String {
-    let mut text = error.title.trim_end_matches('.').to_owned();
-    if let Some(detail) = &error.detail {
-        text = format!("{text}: {}", detail.trim_end_matches('.'));
-    }
-    text.push('.');
-    if let Some(action) = &error.action {
-        text = format!("{text} {action}");
-    }
-    text
-}
 
 /// What the account's settings say it may send in a second, `messages_per_second`.
 fn wanted_rate(account: &Account) -> Option<i64> {

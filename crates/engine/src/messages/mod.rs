@@ -1,6 +1,9 @@
 //! Sending: a message is checked, stored and queued in one transaction; the sender takes it from there.
 
+mod change;
+mod doors;
 mod draft;
+mod presence;
 mod target;
 
 use kabar_domain::channel::ChannelKind;
@@ -14,6 +17,8 @@ use kabar_store::outbound::{self, NewOutbound};
 use kabar_store::{Tx, messages};
 use serde_json::{Value, json};
 
+pub use self::change::EditMessage;
+pub use self::doors::{Acknowledge, SendGuide};
 pub(crate) use self::draft::Draft;
 use self::target::Target;
 pub(crate) use self::target::{identity, sending_account};

@@ -10,7 +10,7 @@ use kabar_store::channels::Channel;
 use kabar_store::contacts::Contact;
 use kabar_store::counters::Counter;
 use kabar_store::events::NewEvent;
-use kabar_store::{Tx, accounts, channels, contacts, conversations};
+use kabar_store::{Db, Tx, accounts, channels, contacts, conversations};
 
 use super::SendMessage;
 use super::draft::required_without_conversation;
@@ -36,30 +36,8 @@ impl Engine {
         recorded: &mut Vec<NewEvent>,
     ) -> Result<Target> {
         if let Some(id) = request.conversation_id.as_deref().filter(|id| !id.trim().is_empty()) {
-            let unknown = Error::NotFound("Conversation");
-            let Ok(id) = id.parse::<ConversationId>() else { return Err(unknown) };
-            let Some(conversation) = conversations::find(tx, organisation, id).await? else {
-                return Err(unknown);
-            };
-            let channel = channels::find(tx, organisation, conversation.channel_id)
-                .await?
-                .ok_or(Error::NotFoundText("Channel not found."))?;
-            let recipient = if channel.kind == ChannelKind::Group {
-                let topic = (!conversation.topic.is_empty()).then(|| conversation.topic.clone());
-                Recipient::Group { external_id: channel.external_id.clone(), topic }
-            } else {
-                let contact = match conversation.contact_id {
-                    Some(contact) => contacts::find(tx, organisation, contact).await?,
-                    None => None,
-                };
-                let reachable = contact.and_then(|contact| {
-                    contact.identities.into_iter().find(|identity| reaches(channel.platform, identity.kind))
-                });
-                Recipient::Person(reachable.ok_or_else(|| {
-                    Invalid::one("conversation_id", "The contact cannot be reached over this channel.")
-                })?)
-            };
-            return Ok(Target { channel, contact: conversation.contact_id, conversation: id, recipient });
+            let id = id.parse().map_err(|_| Error::NotFound("Conversation"))?;
+            return of_conversation(tx, organisation, id).await;
         }
         let not_found = || Error::NotFoundText("Channel not found.");
         let id: ChannelId =
@@ -113,11 +91,40 @@ impl Engine {
     }
 }
 
+/// Where an existing conversation is held.
+pub(super) async fn of_conversation(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: ConversationId,
+) -> Result<Target> {
+    let found = conversations::find(db, organisation, id).await?;
+    let conversation = found.ok_or(Error::NotFound("Conversation"))?;
+    let channel = channels::find(db, organisation, conversation.channel_id)
+        .await?
+        .ok_or(Error::NotFoundText("Channel not found."))?;
+    let recipient = if channel.kind == ChannelKind::Group {
+        let topic = (!conversation.topic.is_empty()).then(|| conversation.topic.clone());
+        Recipient::Group { external_id: channel.external_id.clone(), topic }
+    } else {
+        let contact = match conversation.contact_id {
+            Some(contact) => contacts::find(db, organisation, contact).await?,
+            None => None,
+        };
+        let reachable = contact.and_then(|contact| {
+            contact.identities.into_iter().find(|identity| reaches(channel.platform, identity.kind))
+        });
+        Recipient::Person(reachable.ok_or_else(|| {
+            Invalid::one("conversation_id", "The contact cannot be reached over this channel.")
+        })?)
+    };
+    Ok(Target { channel, contact: conversation.contact_id, conversation: id, recipient })
+}
+
 /// The account a channel's messages go out over. What was said over a retired account goes on over the
 /// organisation's default one.
-pub(crate) async fn sending_account(tx: &mut Tx, channel: &Channel) -> Result<AccountId> {
+pub(crate) async fn sending_account(db: &mut impl Db, channel: &Channel) -> Result<AccountId> {
     if channel.account.retired {
-        let default = accounts::find_default(tx, channel.organisation_id).await?;
+        let default = accounts::find_default(db, channel.organisation_id).await?;
         if let Some(default) = default.filter(|default| default.platform == channel.platform) {
             return Ok(default.id);
         }

@@ -4,6 +4,7 @@ mod client;
 mod errors;
 mod media;
 mod parse;
+mod receipts;
 mod send;
 mod signature;
 

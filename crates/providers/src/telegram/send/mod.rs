@@ -104,7 +104,7 @@ pub(super) fn address(recipient: &Recipient) -> Refused<(i64, Option<i64>)> {
 
 /// The number of a message in this chat. What is no message of it (a button tap, a message from before the group got
 /// a new id, one of a business account's chat) has none: an answer to it goes out without quoting.
-fn number_in(key: &str, chat: i64) -> Option<i64> {
+pub(super) fn number_in(key: &str, chat: i64) -> Option<i64> {
     let (in_chat, number) = key.split_once(':')?;
     (in_chat.parse() == Ok(chat)).then(|| number.parse().ok())?
 }
