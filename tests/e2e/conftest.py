@@ -109,6 +109,12 @@ def make_kabar(workspace: pathlib.Path, _names: Iterator[int]) -> Iterator[Calla
         harness.stop_quietly(kabar)
 
 
+@pytest.fixture
+def clock(workspace: pathlib.Path, _names: Iterator[int]) -> harness.Clock:
+    """The clock of servers that are started with its `environment`."""
+    return harness.Clock(workspace / f"clock-{next(_names)}")
+
+
 @pytest.fixture(scope="module")
 def admin_token(server: Kabar) -> str:
     return login(server, Kabar.ADMIN_EMAIL, server.keys.admin_password)["access_token"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import glob
 import json
 import os
 import pathlib
@@ -157,6 +158,28 @@ class Postgres:
         name = "kabar_" + secrets.token_hex(6)
         self.sql(f"CREATE DATABASE {name} {options}")
         return self.url_of(name)
+
+
+class Clock:
+    """A machine's clock for servers started with `environment`, as far ahead or behind as it is set."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        libraries = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")
+        assert libraries, "these tests need libfaketime (scripts/test-setup installs it)"
+        self.environment = {
+            "LD_PRELOAD": libraries[0],
+            "FAKETIME_TIMESTAMP_FILE": str(path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.set(0)
+
+    def set(self, hours: float) -> None:
+        # In one step: the server reads the file whenever it looks at the clock.
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(f"{hours:+}h")
+        fresh.rename(self._path)
 
 
 @dataclasses.dataclass

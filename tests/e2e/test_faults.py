@@ -20,6 +20,7 @@ import whatsapp as wa
 from api import Organisation, data, login, serial
 from harness import Kabar, Postgres, eventually
 from load import Connection, Cut, Load, Tally, parallel, request
+from sending import Line, recipient, recipients
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -205,6 +206,26 @@ def test_a_full_disk_and_then_a_crash(on_small_disk, small_disk):
     exactly_once(kabar, organisation, tally)
 
 
+def test_a_full_disk_while_sending(on_small_disk, small_disk):
+    """What was sent when nothing could be written is written down later, and not sent again."""
+    kabar = on_small_disk.start()
+    line = Line.own(kabar, messages_per_second=40)
+    people = recipients(20)
+    line.queue_to(people, each=3)
+    filler = ballast(small_disk, leave=2 * MEGABYTE)
+    refused = 0
+    for turn in range(2000):
+        body = {"channel_id": line.account.channel_id, "wa_id": people[turn % 20], "body": "x" * 4000}
+        answer = line.api.post("/messages", body)
+        assert answer.status_code in (200, 503)
+        refused += answer.status_code == 503
+        if refused == 20:
+            break
+    assert refused == 20
+    filler.unlink()
+    line.once()
+
+
 @pytest.fixture
 def own_cluster(workspace):
     cluster = Postgres(workspace / f"cluster-{serial()}")
@@ -234,6 +255,22 @@ def test_postgres_stopped_and_started(own_cluster, make_kabar, simulator, now):
     eventually(lambda: kabar.http.get("/readyz").status_code == 200, 30)
     exactly_once(kabar, organisation, tally)
     assert "panicked" not in kabar.log()
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["in-order", "as-if-the-power-went"])
+def test_postgres_stopped_and_started_while_sending(own_cluster, make_kabar, simulator, now):
+    kabar = make_kabar(own_cluster.create_database(), simulator=simulator).start()
+    line = Line.own(kabar, messages_per_second=20)
+    line.queue_to(recipients(10), each=6)
+    for _ in range(2):
+        sent = len(line.sent())
+        eventually(lambda: len(line.sent()) >= sent + 5)
+        own_cluster.stop(now=now)
+        eventually(lambda: kabar.http.get("/readyz").status_code == 503)
+        own_cluster.start()
+        eventually(lambda: kabar.http.get("/readyz").status_code == 200, 30)
+    line.once()
+    line.sent_in_order()
 
 
 def test_it_waits_for_a_database_that_comes_later(own_cluster, make_kabar):

@@ -224,3 +224,23 @@ def test_a_killed_server_goes_on_where_it_was(backend, make_kabar, new_database,
     hooks = receiver.wait(path, lambda hooks: len({hook.id for hook in hooks}) == 35, 90)
     seqs = {hook.body["seq"] for hook in hooks}
     assert len(seqs) == 35 and max(seqs) - min(seqs) == 34
+
+
+@pytest.mark.faults
+def test_an_app_is_away_for_a_day(backend, make_kabar, new_database, clock, receiver, path):
+    kabar = make_kabar(new_database(backend), environment=clock.environment).start()
+    token = login(kabar, kabar.ADMIN_EMAIL, kabar.keys.admin_password)["access_token"]
+    api = Organisation(kabar, token).api
+    receiver.answer(path, 503)
+    create(api, receiver.url(path), ["inbox.created"])
+    for hours in (0, 1, 8, 24):
+        clock.set(hours)
+        tried = len(receiver.hooks(path))
+        happen(api, 5)
+        receiver.wait(path, tried + 1)
+    taken = len(receiver.hooks(path))
+    receiver.answer(path, 204)
+    clock.set(48)
+    hooks = receiver.wait(path, lambda hooks: len({hook.id for hook in hooks[taken:]}) == 20, 60)[taken:]
+    assert len(hooks) == 20, "each once"
+    assert len({hook.body["seq"] for hook in hooks}) == 20
