@@ -92,7 +92,7 @@ def resources(server, new_organisation):
             {"channels": ["email"], "to": {"email": "rahasia@example.com"}, "text": "rahasia"},
         )
     )
-    template = data(owner.api.post("/notification-templates", {"name": "rahasia", "text": "rahasia"}))
+    notice = data(owner.api.post("/notification-templates", {"name": "rahasia", "text": "rahasia"}))
     file = data(owner.api.http.post("/media", files={"file": ("rahasia.txt", b"rahasia")}))
     server.wait_applied()
     [held] = owner.held()
@@ -100,6 +100,7 @@ def resources(server, new_organisation):
     endpoint = data(owner.api.post("/webhook-endpoints", {"url": "http://127.0.0.1:9/"}))["id"]
     data(owner.api.post("/inbox", {"text": "rahasia"}))
     delivery = eventually(lambda: data(owner.api.get(f"/webhook-endpoints/{endpoint}/deliveries")))[0]
+    [template] = eventually(lambda: owner.api.all("/templates"))
     ids = {
         "organisations": owner.id,
         "messaging-accounts": account.id,
@@ -111,10 +112,11 @@ def resources(server, new_organisation):
         "inbox": item["id"],
         "held": held["id"],
         "notifications": notification["id"],
-        "notification-templates": template["id"],
         "media": file["id"],
         "webhook-endpoints": endpoint,
         "webhook-deliveries": delivery["id"],
+        "notification-templates": notice["id"],
+        "templates": template["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

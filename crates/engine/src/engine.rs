@@ -207,6 +207,7 @@ impl Engine {
         self.sweep_reports().await?;
         self.free_abandoned_jobs(false).await;
         self.announce_uncertain().await?;
+        self.sync_stale_templates().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));

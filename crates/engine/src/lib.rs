@@ -29,7 +29,7 @@ pub mod organisations;
 pub mod outbound;
 pub mod page;
 pub mod patch;
-mod templates;
+pub mod templates;
 pub mod users;
 pub mod webhooks;
 

@@ -139,6 +139,13 @@ pub async fn find_default(db: &mut impl Db, organisation: OrganisationId) -> Res
     select.fetch_optional(db).await?.map(account).transpose()
 }
 
+/// The accounts of a WhatsApp business account, the connected ones first.
+pub async fn of_waba(db: &mut impl Db, organisation: OrganisationId, waba_id: &str) -> Result<Vec<Account>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    select.push("AND a.platform = 1 AND a.waba_id = ? ORDER BY a.status, a.id", args![waba_id]);
+    select.fetch(db).await?.into_iter().map(account).collect()
+}
+
 /// Whether any organisation has it registered now. The one question here that looks past a tenant: a provider
 /// delivers a number's messages to one place.
 pub async fn is_taken(db: &mut impl Db, platform: Platform, external_id: &str) -> Result<bool> {

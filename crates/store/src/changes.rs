@@ -1,11 +1,9 @@
 //! What the rarer inbound events change, one row at a time.
 
 use kabar_domain::channel::ChannelStatus;
-use kabar_domain::inbound::{AccountChange, Identity, IdentityKind, TemplateChange};
+use kabar_domain::inbound::{AccountChange, Identity, IdentityKind};
 use kabar_domain::message::Media;
-use kabar_domain::{
-    AccountId, ChannelId, ContactId, ConversationId, MessageId, OrganisationId, TemplateId, Timestamp,
-};
+use kabar_domain::{AccountId, ChannelId, ContactId, ConversationId, MessageId, OrganisationId, Timestamp};
 use uuid::Uuid;
 
 use crate::args;
@@ -189,44 +187,6 @@ pub async fn channel_status(
         )
         .await?;
     rows.first_mut().map(|row| row.get(0)).transpose()
-}
-
-/// A template's new state; one that is not known yet is added.
-pub async fn change_template(
-    tx: &mut Tx,
-    organisation: OrganisationId,
-    waba_id: &str,
-    new_id: TemplateId,
-    change: &TemplateChange,
-    now: Timestamp,
-) -> Result<TemplateId> {
-    let mut rows = tx
-        .fetch(
-            "INSERT INTO templates (organisation_id, id, waba_id, provider_id, name, language, status, category,
-                 quality, reason, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, 'PENDING'), $8, $9, $10, $11, $11)
-             ON CONFLICT (organisation_id, waba_id, name, language) DO UPDATE SET
-                 provider_id = excluded.provider_id,
-                 status = COALESCE($7, templates.status), category = COALESCE($8, templates.category),
-                 quality = COALESCE($9, templates.quality),
-                 reason = CASE WHEN $7 IS NULL THEN templates.reason ELSE $10 END, updated_at = $11
-             RETURNING id",
-            args![
-                organisation,
-                new_id,
-                waba_id,
-                &change.provider_id,
-                &change.name,
-                &change.language,
-                change.status.as_deref(),
-                change.category.as_deref(),
-                change.quality.as_deref(),
-                change.reason.as_deref(),
-                now
-            ],
-        )
-        .await?;
-    rows.first_mut().map_or(Ok(new_id), |row| row.get(0))
 }
 
 /// An account's new state as the provider reports it.

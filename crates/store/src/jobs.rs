@@ -91,6 +91,19 @@ pub async fn exists(db: &mut impl Db, kind: JobKind, subject: Uuid) -> Result<bo
     Ok(!found.is_empty())
 }
 
+/// Whether a job of this kind waits for this subject that nobody works on yet; it is then due at `due_at` at the
+/// latest.
+pub async fn hurry(tx: &mut Tx, kind: JobKind, subject: Uuid, due_at: Timestamp) -> Result<bool> {
+    let waiting = tx
+        .execute(
+            "UPDATE jobs SET due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
+             WHERE kind = $1 AND subject_id = $2 AND lease_until IS NULL",
+            args![kind, subject, due_at],
+        )
+        .await?;
+    Ok(waiting > 0)
+}
+
 /// A job somebody works on.
 #[derive(Clone, Debug)]
 pub struct Leased {

@@ -30,6 +30,7 @@ mod sqlite;
 mod sqlite_tx;
 pub mod statuses;
 mod store;
+pub mod templates;
 pub mod tokens;
 pub mod users;
 mod value;

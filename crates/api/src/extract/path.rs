@@ -34,6 +34,7 @@ models! {
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::FileId => EngineError::NotFound("File");
+    kabar_domain::TemplateId => EngineError::NotFoundText("Template not found.");
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
     kabar_domain::WebhookEndpointId => EngineError::NotFound("WebhookEndpoint");
     kabar_domain::WebhookDeliveryId => EngineError::NotFound("WebhookDelivery");

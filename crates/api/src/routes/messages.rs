@@ -6,12 +6,12 @@ use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat
 use kabar_domain::{ConversationId, MessageId};
 use kabar_engine::messages::{EditMessage, FileSource, SendMessage};
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conversations::MessageResource;
+use super::templates::TemplateRequest;
 use crate::data::{Data, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json, PathId};
@@ -80,8 +80,7 @@ pub(super) struct SendRequest {
     /// Of a `flow`; WhatsApp only.
     flow: Option<Flow>,
     /// Of a `template`; WhatsApp only.
-    #[schema(value_type = Option<Object>)]
-    template: Option<Value>,
+    template: Option<TemplateRequest>,
 }
 
 impl From<SendRequest> for SendMessage {
@@ -107,7 +106,7 @@ impl From<SendRequest> for SendMessage {
             emoji: request.emoji,
             interactive: request.interactive,
             flow: request.flow,
-            template: request.template,
+            template: request.template.map(TemplateRequest::into),
         }
     }
 }

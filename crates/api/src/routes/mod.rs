@@ -16,6 +16,7 @@ mod notification_templates;
 mod notifications;
 mod organisations;
 mod outbound;
+mod templates;
 mod webhook_deliveries;
 mod webhook_endpoints;
 mod webhooks;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(outbound::routes())
         .merge(webhook_deliveries::routes())
         .merge(webhook_endpoints::routes())
+        .merge(templates::routes())
         .merge(webhooks::routes())
         .merge(whatsapp_messages::routes())
 }

@@ -14,6 +14,7 @@ use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::error::{Result, sentence};
 use crate::rules;
+use crate::templates::ask_sync;
 
 /// Longer than that nobody waits for a registration; the next change of the account asks again.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -71,7 +72,11 @@ impl Engine {
             };
             tx.record(account.organisation_id, now, vec![event]);
         }
+        if let (Some(ChannelStatus::Connected), Some(waba_id)) = (check.status, &account.waba_id) {
+            ask_sync(self, &mut tx, account.organisation_id, waba_id, now, Duration::ZERO).await?;
+        }
         tx.commit().await?;
+        self.jobs_ready.notify_waiters();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The rarer events, one by one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::inbound::{AccountChange, Edit, Event, GroupChange, InboundMessage, Origin};
@@ -10,11 +11,12 @@ use kabar_store::apply::{self, AccountRef};
 use kabar_store::changes::{self, Edited, EditedMessage};
 use kabar_store::files::File;
 use kabar_store::messages::provider_key;
-use kabar_store::{Error as StoreError, Tx};
+use kabar_store::{Error as StoreError, Tx, templates};
 use serde_json::{Value, json};
 
 use super::batch::{Batch, Incoming};
 use super::messages::text_of;
+use crate::templates::ask_sync;
 
 impl Batch<'_> {
     /// `accounts` is never empty; only events about a business account have several.
@@ -69,15 +71,22 @@ impl Batch<'_> {
                     done.push(account.organisation_id);
                     let waba = self.waba_of(tx, account).await?;
                     let id = TemplateId::new(&self.engine.clock);
-                    let id =
-                        changes::change_template(tx, account.organisation_id, &waba, id, &change, self.now)
-                            .await?;
+                    let organisation = account.organisation_id;
+                    let changed = templates::change(tx, organisation, &waba, id, &change, self.now).await?;
+                    let Some(changed) = changed else { continue };
+                    // The webhook has not all of it, or says only that its parts changed.
+                    let is_whole =
+                        change.status.is_some() || change.category.is_some() || change.quality.is_some();
+                    let is_known = waba.is_empty() || (changed.complete && is_whole);
+                    if !is_known {
+                        ask_sync(self.engine, tx, organisation, &waba, self.now, Duration::ZERO).await?;
+                    }
                     let data = json!({ "name": change.name, "language": change.language, "status": change.status,
                         "category": change.category, "quality": change.quality });
                     self.event(
                         account.organisation_id,
                         "template.updated",
-                        id.uuid(),
+                        changed.id.uuid(),
                         Some(data.to_string()),
                     );
                 }

@@ -14,7 +14,7 @@ use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
 use kabar_store::outbound::{self, NewOutbound};
-use kabar_store::{Tx, messages};
+use kabar_store::{Tx, contacts, messages};
 use serde_json::{Value, json};
 
 pub use self::change::EditMessage;
@@ -26,7 +26,7 @@ use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::outbound::shows_text;
-use crate::templates;
+use crate::templates::{TemplateMessage, compose};
 
 /// WhatsApp takes reactions to messages of the last 30 days.
 const REACTION_DAYS: u64 = 30;
@@ -58,8 +58,8 @@ pub struct SendMessage {
     pub emoji: Option<String>,
     pub interactive: Option<Interactive>,
     pub flow: Option<Flow>,
-    /// Which template with what; see [`templates::compose`].
-    pub template: Option<Value>,
+    /// Which template, and what fills it in.
+    pub template: Option<TemplateMessage>,
 }
 
 /// Where a file comes from; exactly one of the first three.
@@ -142,7 +142,12 @@ impl Engine {
         };
         if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
             let given = request.template.take().unwrap_or_default();
-            draft = templates::compose(tx, organisation, account_id, &given)?;
+            let contact = match target.contact {
+                Some(contact) => contacts::find(tx, organisation, contact).await?,
+                None => None,
+            };
+            let language = contact.and_then(|contact| contact.language);
+            draft = compose(tx, organisation, account_id, &given, language.as_deref()).await?;
         }
         let id = MessageId::new(&self.clock);
         check_with_provider(&target, &draft, id, reply_to.clone())?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::message::ProviderError;
 use kabar_domain::outbound::{Accepted, OutboundMessage, SendFailure, Verdict};
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value};
 use url::Url;
@@ -121,7 +121,19 @@ pub(super) async fn call(
     request: RequestBuilder,
     access_token: &str,
 ) -> Result<Map<String, Value>, SendFailure> {
-    let mut response = request.bearer_auth(access_token).send().await.map_err(unsent)?;
+    call_as("Bearer", request, access_token).await
+}
+
+/// As [`call`], for the few that want another authorisation scheme.
+pub(super) async fn call_as(
+    scheme: &str,
+    request: RequestBuilder,
+    access_token: &str,
+) -> Result<Map<String, Value>, SendFailure> {
+    let mut authorization =
+        HeaderValue::try_from(format!("{scheme} {access_token}")).map_err(|_| unusable())?;
+    authorization.set_sensitive(true);
+    let mut response = request.header(AUTHORIZATION, authorization).send().await.map_err(unsent)?;
     let status = response.status();
     let after = regain(response.headers());
     let body = read(&mut response).await.map_err(|reason| lost("No answer from WhatsApp", reason))?;
@@ -187,19 +199,19 @@ pub(super) fn unsent(error: reqwest::Error) -> SendFailure {
             Verdict::Hold { after: None },
         );
     }
-    if error.is_builder() {
-        return failure(
-            "The access token cannot be used",
-            "The token has characters that no token has, or the Graph API's address is not usable."
-                .to_owned(),
-            "Give the account its access token again, as Meta shows it.",
-            Verdict::PauseAccount,
-        );
-    }
-    lost("No answer from WhatsApp", detail)
+    if error.is_builder() { unusable() } else { lost("No answer from WhatsApp", detail) }
 }
 
-fn lost(title: &str, detail: String) -> SendFailure {
+fn unusable() -> SendFailure {
+    failure(
+        "The access token cannot be used",
+        "The token has characters that no token has, or the Graph API's address is not usable.".to_owned(),
+        "Give the account its access token again, as Meta shows it.",
+        Verdict::PauseAccount,
+    )
+}
+
+pub(super) fn lost(title: &str, detail: String) -> SendFailure {
     let action = "Look whether the message arrived before sending it again.";
     failure(title, detail, action, Verdict::Uncertain)
 }

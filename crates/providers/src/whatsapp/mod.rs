@@ -7,6 +7,7 @@ mod parse;
 mod receipts;
 mod send;
 mod signature;
+mod templates;
 
 pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
@@ -14,3 +15,4 @@ pub use media::MediaInfo;
 pub use parse::parse;
 pub use send::payload;
 pub use signature::{AppSecret, verify_challenge};
+pub use templates::{CreatedTemplate, RemoteTemplate};

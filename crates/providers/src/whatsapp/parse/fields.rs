@@ -17,6 +17,8 @@ pub(super) fn read(scope: &Scope, pointer: String, field: &str, value: Object, o
         match field {
             "message_template_status_update" => Some(status(&value)),
             "template_category_update" => Some(category(&value)),
+            // What changed is read from WhatsApp whole: the webhook has only parts of it.
+            "message_template_components_update" => Some(template(&value)),
             _ => None,
         }
     };

@@ -192,7 +192,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Language codes in one spelling: `en-US` and `en_US` are both seen for one template.
-pub(super) fn language(code: String) -> String {
+pub(in crate::whatsapp) fn language(code: String) -> String {
     if code.contains('-') { code.replace('-', "_") } else { code }
 }
 

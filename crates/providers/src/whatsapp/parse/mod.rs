@@ -18,8 +18,8 @@ use kabar_domain::clock::Timestamp;
 use kabar_domain::inbound::{AccountKey, Event, Update};
 use serde_json::Value;
 
-pub(super) use json::sha256_hex;
 use json::{Object, copy_text, digits, into_object, object, take_list, take_text, timestamp};
+pub(super) use json::{language, sha256_hex};
 use messages::List;
 use people::Contact;
 

@@ -4,6 +4,7 @@ use kabar_domain::content::{ContactCard, Location};
 use kabar_domain::outbound::{OutboundMessage, Unsendable};
 use serde_json::{Value, json};
 
+use super::media::file;
 use super::{Refused, field, filled, whole};
 
 const CARD_LIMIT: usize = 257;
@@ -51,15 +52,27 @@ fn is_one_emoji(text: &str) -> bool {
     text.chars().count() <= 16 && text.chars().all(|c| !c.is_whitespace() && (keycap || !c.is_ascii()))
 }
 
-/// `{name, language, components}` as `templates` composed it.
+/// `{name, language, components}` as `templates` composed it; the message's file goes where the header names one.
 pub(super) fn template(message: &OutboundMessage) -> Refused<Value> {
     let text = |name: &str| message.payload.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let (Some(name), Some(language)) = (text("name"), text("language")) else {
         return Err(Unsendable::new("template", "A template needs a name and a language."));
     };
-    let mut template = json!({ "name": name, "language": { "code": language } });
-    if let Some(components) = message.payload.get("components").filter(|value| value.is_array()) {
-        template["components"] = components.clone();
+    let mut template = json!({ "name": name, "language": { "code": language, "policy": "deterministic" } });
+    let components = message.payload.get("components").and_then(Value::as_array);
+    let mut components = components.cloned().unwrap_or_default();
+    if let Some(media) = &message.media {
+        let header = components.iter_mut().find(|part| part["type"] == "header");
+        let parameter = header.and_then(|header| header.pointer_mut("/parameters/0"));
+        let kind = parameter.as_ref().and_then(|parameter| parameter["type"].as_str()).map(str::to_owned);
+        let (Some(parameter), Some(kind)) = (parameter, kind) else {
+            return Err(Unsendable::new("header", "The template's header has no place for a file."));
+        };
+        let content = file(media, &kind, false)?;
+        parameter[kind] = Value::Object(content);
+    }
+    if !components.is_empty() {
+        template["components"] = Value::Array(components);
     }
     Ok(template)
 }
