@@ -350,6 +350,84 @@ def test_a_file_larger_than_telegram_hands_out(simulator, organisation, bot, api
     assert "20 MB" in data(api.get(f"/media/{shown['file_id']}"))["reason"]
 
 
+# What is sent.
+
+
+@pytest.fixture
+def sent(api):
+    """Sends a file of the library; the message once it has this status."""
+
+    def one(status="sent", **body):
+        message = data(api.post("/messages", {"type": "image", "body": "Lihat"} | body), 200)
+
+        def look():
+            now = data(api.get(f"/messages/{message['id']}"))
+            order = ["sent", "delivered", "read"]
+            assert now["status"] == status or (status in order and now["status"] in order), now
+            return now
+
+        return eventually(look, 30)
+
+    return one
+
+
+def uploads(simulator, number):
+    return [r for r in simulator.requests(provider="whatsapp", method="media") if number.phone_number_id in r["path"]]
+
+
+def test_a_file_is_given_to_whatsapp_once(api, account, sent, simulator, browser):
+    file = data(upload(api))
+    to = {"channel_id": account.channel_id, "media_id": file["id"]}
+    first = sent(wa_id="628230001", **to)
+    assert browser.get(first["media"][0]["url"]).content == PICTURE
+    [arrived] = simulator.sent(callback_data=first["id"])
+    given = arrived["payload"]["image"]["id"]
+    second = sent(wa_id="628230002", **to)
+    [arrived] = simulator.sent(callback_data=second["id"])
+    assert arrived["payload"]["image"] == {"id": given, "caption": "Lihat"}
+    assert len(uploads(simulator, account.number)) == 1
+    # WhatsApp forgot it: it is given again, and the message goes out.
+    headers = {"Authorization": f"Bearer {account.number.access_token}"}
+    assert simulator.http.delete(f"/v24.0/{given}", headers=headers).is_success
+    third = sent(wa_id="628230003", **to)
+    [arrived] = simulator.sent(callback_data=third["id"])
+    assert arrived["payload"]["image"]["id"] != given
+    assert len(uploads(simulator, account.number)) == 2
+
+
+def test_a_lost_answer_to_an_upload_is_no_doubt(api, account, sent, simulator):
+    file = data(upload(api))
+    simulator.fault("drop_answer", provider="whatsapp", method="media")
+    message = sent(wa_id="628230004", channel_id=account.channel_id, media_id=file["id"])
+    assert len(simulator.sent(callback_data=message["id"])) == 1
+
+
+def test_a_file_is_given_to_telegram_with_its_message(api, organisation, bot, sent, simulator):
+    hook, person = Hook(bot), 93_000_000 + serial() % 10**6
+    said = tg.message(person)
+    hook.deliver(tg.update(message=said))
+    conversation = organisation.message(tg.provider_id(said))["conversation_id"]
+    file = data(upload(api))
+    for _ in range(2):
+        sent(conversation_id=conversation, media_id=file["id"])
+    calls = [r for r in simulator.requests(provider="telegram", to=str(person)) if r["method"] == "sendPhoto"]
+    assert [call["body"]["photo"].startswith("<") for call in calls] == [True, False], calls
+    assert all(call["body"]["caption"] == "Lihat" for call in calls)
+
+
+def test_only_a_stored_file_of_ones_own_is_sent(api, account, new_organisation):
+    foreign = data(upload(new_organisation().api))
+    removed = data(upload(api))
+    assert api.delete(f"/media/{removed['id']}").status_code == 204
+    text = data(upload(api, b"abc", "a.txt", "text/plain"))
+    to = {"channel_id": account.channel_id, "wa_id": "628230005", "type": "image"}
+    for id in (foreign["id"], removed["id"], "nonsense"):
+        body = refused(api.post("/messages", to | {"media_id": id}), 422, "The selected media id is invalid.")
+        assert list(body["errors"]) == ["media_id"]
+    body = refused(api.post("/messages", to | {"media_id": text["id"]}), 422)
+    assert "text/plain" in body["message"]
+
+
 # The store: a bucket, and one that is away.
 
 

@@ -3,6 +3,7 @@
 mod fetch;
 mod links;
 mod objects;
+mod outbound;
 
 pub use links::{Link, Linked};
 

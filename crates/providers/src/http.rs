@@ -43,6 +43,29 @@ pub fn body(response: reqwest::Response) -> BoxStream<'static, Result<Bytes, Str
     .boxed()
 }
 
+/// A file on its way to a provider.
+pub struct Upload {
+    pub bytes: BoxStream<'static, Result<Bytes, crate::storage::Error>>,
+    pub size: u64,
+    pub filename: String,
+    pub mime_type: String,
+}
+
+impl Upload {
+    /// The part of a form that carries it, as it comes.
+    pub(crate) fn part(self) -> Result<reqwest::multipart::Part, reqwest::Error> {
+        let body = reqwest::Body::wrap_stream(self.bytes);
+        let part = reqwest::multipart::Part::stream_with_length(body, self.size);
+        part.file_name(self.filename).mime_str(&self.mime_type)
+    }
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upload({} bytes)", self.size)
+    }
+}
+
 /// Why an address that a user gave is not called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

@@ -97,6 +97,7 @@ impl Engine {
         let id = self.queue_draft(&mut tx, principal, request, draft).await?;
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
         if let Some(stored) = &mut stored {
+            self.show_media(&mut tx, organisation, &mut stored.media).await?;
             let before = self.estimates.queued(stored.account_id, SendPriority::High);
             let now = self.clock.now();
             stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
@@ -148,6 +149,9 @@ impl Engine {
             };
             let language = contact.and_then(|contact| contact.language);
             draft = compose(tx, organisation, account_id, &given, language.as_deref()).await?;
+        }
+        if let Some(media) = &mut draft.media {
+            self.attach_file(tx, organisation, media).await?;
         }
         let id = MessageId::new(&self.clock);
         check_with_provider(&target, &draft, id, reply_to.clone())?;

@@ -72,10 +72,9 @@ impl Engine {
             .open_credentials(lease.organisation_id, lease.account_id, &lease.credentials)
             .map_err(|error| broken(error.to_string()))?;
         match (lease.platform, credentials.access_token, credentials.bot_token) {
-            (Platform::Whatsapp, Some(token), _) => {
-                self.whatsapp.send(&lease.account_external_id, &token, &message).await
+            (Platform::Whatsapp, Some(token), _) | (Platform::Telegram, _, Some(token)) => {
+                self.send_with_file(lease, &token, message).await
             }
-            (Platform::Telegram, _, Some(token)) => self.telegram.send(&token, &message).await,
             _ => Err(broken("it has no token for its platform".into())),
         }
     }

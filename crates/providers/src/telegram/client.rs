@@ -11,6 +11,7 @@ use url::Url;
 
 use super::errors::{classify, failure};
 use super::send::request;
+use crate::http::Upload;
 
 /// Everything Telegram can tell. Membership and reactions come only to those who name them, and naming some
 /// leaves out the rest.
@@ -103,21 +104,36 @@ impl Client {
         let (method, parameters) =
             request(message).map_err(|refused| failure(0, &refused.reason, None, None, Verdict::Fail))?;
         let sent: Value = self.call(bot_token, method, &parameters).await?;
-        if sent == Value::Bool(true) {
-            // A reaction is no message: it is named by the one it stands on, and by ours, since there may be several.
-            let (chat, target) = (&parameters["chat_id"], &parameters["message_id"]);
-            let provider_message_id = format!("{chat}:{target}:reaction:{}", message.callback_data);
-            return Ok(Accepted { provider_message_id, recipient: None });
+        accepted(&sent, &parameters, message)
+    }
+
+    /// Sends a message with the file that belongs to it. Beside the outcome: what Telegram calls the file.
+    pub async fn send_file(
+        &self,
+        bot_token: &str,
+        message: &OutboundMessage,
+        file: Upload,
+    ) -> Result<(Accepted, Option<String>), SendFailure> {
+        let (method, parameters) =
+            request(message).map_err(|refused| failure(0, &refused.reason, None, None, Verdict::Fail))?;
+        // `sendPhoto` takes it as `photo`, and so on.
+        let field = method.trim_start_matches("send").to_ascii_lowercase();
+        let unusable =
+            |_| failure(0, "The file's type cannot be given to Telegram.", None, None, Verdict::Fail);
+        let mut form = reqwest::multipart::Form::new();
+        for (name, value) in parameters.as_object().into_iter().flatten() {
+            // Whatever is no text is written as JSON.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            form = form.text(name.clone(), text);
         }
-        let chat = &sent["chat"];
-        let (Some(chat_id), Some(message_id)) = (chat["id"].as_i64(), sent["message_id"].as_i64()) else {
-            return Err(unreadable());
-        };
-        Ok(Accepted {
-            provider_message_id: format!("{chat_id}:{message_id}"),
-            recipient: (chat["type"] == "private")
-                .then(|| Identity::new(IdentityKind::Telegram, chat_id.to_string())),
-        })
+        form = form.part(field.clone(), file.part().map_err(unusable)?);
+        let call = self.http.post(self.address(bot_token, method)?).multipart(form);
+        let sent: Value = answer(call).await.map_err(|failure| without_token(failure, bot_token))?;
+        let held = &sent[field.as_str()];
+        // Of a photo's sizes the last is the largest.
+        let held = held.as_array().and_then(|sizes| sizes.last()).unwrap_or(held);
+        let file_id = held["file_id"].as_str().map(str::to_owned);
+        Ok((accepted(&sent, &parameters, message)?, file_id))
     }
 
     /// Which bot the token belongs to.
@@ -166,20 +182,7 @@ impl Client {
         method: &str,
         parameters: &Value,
     ) -> Result<T, SendFailure> {
-        let response = self
-            .http
-            .post(self.address(bot_token, method)?)
-            .json(parameters)
-            .send()
-            .await
-            .map_err(unanswered)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unanswered)?;
-        let result = match serde_json::from_slice::<Value>(&body) {
-            Ok(mut answer) if status.is_success() && answer["ok"] == true => answer["result"].take(),
-            _ => return Err(classify(status.as_u16(), &body)),
-        };
-        serde_json::from_value(result).map_err(|_| unreadable())
+        answer(self.http.post(self.address(bot_token, method)?).json(parameters)).await
     }
 
     fn address(&self, bot_token: &str, method: &str) -> Result<Url, SendFailure> {
@@ -195,6 +198,35 @@ impl Client {
             .extend([&format!("bot{bot_token}"), method]);
         Ok(address)
     }
+}
+
+async fn answer<T: DeserializeOwned>(call: reqwest::RequestBuilder) -> Result<T, SendFailure> {
+    let response = call.send().await.map_err(unanswered)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(unanswered)?;
+    let result = match serde_json::from_slice::<Value>(&body) {
+        Ok(mut answer) if status.is_success() && answer["ok"] == true => answer["result"].take(),
+        _ => return Err(classify(status.as_u16(), &body)),
+    };
+    serde_json::from_value(result).map_err(|_| unreadable())
+}
+
+fn accepted(sent: &Value, parameters: &Value, message: &OutboundMessage) -> Result<Accepted, SendFailure> {
+    if *sent == Value::Bool(true) {
+        // A reaction is no message: it is named by the one it stands on, and by ours, since there may be several.
+        let (chat, target) = (&parameters["chat_id"], &parameters["message_id"]);
+        let provider_message_id = format!("{chat}:{target}:reaction:{}", message.callback_data);
+        return Ok(Accepted { provider_message_id, recipient: None });
+    }
+    let chat = &sent["chat"];
+    let (Some(chat_id), Some(message_id)) = (chat["id"].as_i64(), sent["message_id"].as_i64()) else {
+        return Err(unreadable());
+    };
+    Ok(Accepted {
+        provider_message_id: format!("{chat_id}:{message_id}"),
+        recipient: (chat["type"] == "private")
+            .then(|| Identity::new(IdentityKind::Telegram, chat_id.to_string())),
+    })
 }
 
 pub(super) fn unreadable() -> SendFailure {

@@ -74,6 +74,26 @@ impl Client {
         }
     }
 
+    /// Gives WhatsApp a file; its id there, good for 30 days. May be repeated: an id that nobody heard of is harmless.
+    pub async fn upload(
+        &self,
+        phone_number_id: &str,
+        access_token: &str,
+        file: http::Upload,
+    ) -> Result<String, SendFailure> {
+        let mime_type = file.mime_type.clone();
+        let unusable = || unfetched("The file's type cannot be given to WhatsApp", Verdict::Fail);
+        let form = reqwest::multipart::Form::new()
+            .text("messaging_product", "whatsapp")
+            .text("type", mime_type)
+            .part("file", file.part().map_err(|_| unusable())?);
+        let request = self.http.post(self.url(&[phone_number_id, "media"])).multipart(form);
+        let answer = call(request, access_token).await.map_err(repeatable)?;
+        let id = answer.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let missing = || unfetched("WhatsApp gave the file no id", Verdict::Retry { after: None });
+        id.map(str::to_owned).ok_or_else(missing)
+    }
+
     fn is_metas(&self, url: &Url) -> bool {
         let own = url.origin() == self.base.origin();
         let meta = url.scheme() == "https"
