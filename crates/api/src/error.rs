@@ -35,6 +35,18 @@ pub(crate) struct ErrorText {
     pub code: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<TemplateHint>,
+}
+
+/// A template that can be sent instead.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TemplateHint {
+    pub name: String,
+    pub language: String,
+    pub category: Option<String>,
+    /// Values it takes.
+    pub variables: usize,
 }
 
 /// The body of every error.
@@ -49,7 +61,7 @@ pub(crate) struct ErrorBody<'a> {
     #[schema(value_type = BTreeMap<String, Vec<String>>, required = false)]
     pub errors: &'a BTreeMap<String, Vec<String>>,
     /// `capability_missing`: the provider has no such thing, whatever is asked of it. `provider_refused`: it would
-    /// not do it.
+    /// not do it. `window_closed`: the person has not written for 24 hours, and only templates can be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub code: Option<&'a str>,
@@ -57,6 +69,10 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub provider: Option<&'a str>,
+    /// With `window_closed`: approved templates that can be sent instead.
+    #[serde(skip_serializing_if = "<[TemplateHint]>::is_empty")]
+    #[schema(value_type = Vec<TemplateHint>, required = false)]
+    pub templates: &'a [TemplateHint],
     /// Equal to the header `X-Request-Id`.
     #[schema(value_type = String)]
     pub request_id: &'a str,
@@ -103,9 +119,10 @@ impl From<kabar_engine::Error> for Error {
             Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
-            Engine::Invalid(_) | Engine::CapabilityMissing { .. } | Engine::Refused { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Engine::Invalid(_)
+            | Engine::CapabilityMissing { .. }
+            | Engine::WindowClosed(_)
+            | Engine::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Engine::Conflict(_) => StatusCode::CONFLICT,
             Engine::Incomplete(_) => StatusCode::BAD_REQUEST,
             Engine::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -131,6 +148,25 @@ impl From<kabar_engine::Error> for Error {
                     errors: BTreeMap::from([(field, vec![reason])]),
                     code: Some("capability_missing".to_owned()),
                     provider: Some(provider.to_string()),
+                    ..made.text
+                };
+                Self { text, ..made }
+            }
+            Engine::WindowClosed(fitting) => {
+                let templates = fitting
+                    .into_iter()
+                    .map(|template| TemplateHint {
+                        name: template.name,
+                        language: template.language,
+                        category: template.category,
+                        variables: template.variables,
+                    })
+                    .collect();
+                let text = ErrorText {
+                    errors: BTreeMap::from([("type".to_owned(), vec![made.text.message.clone()])]),
+                    code: Some("window_closed".to_owned()),
+                    provider: Some("whatsapp".to_owned()),
+                    templates,
                     ..made.text
                 };
                 Self { text, ..made }

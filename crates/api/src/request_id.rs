@@ -76,6 +76,7 @@ fn shape(response: Response, request_id: &str) -> Response {
         errors: &text.errors,
         code: text.code.as_deref(),
         provider: text.provider.as_deref(),
+        templates: &text.templates,
         request_id,
     };
     parts.headers.remove(header::CONTENT_LENGTH);

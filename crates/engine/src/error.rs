@@ -7,6 +7,8 @@ use kabar_domain::Ability;
 use kabar_domain::message::{Platform, ProviderError};
 use kabar_domain::outbound::{SendFailure, Unsendable, Verdict};
 
+use crate::templates::Fitting;
+
 /// An error for a client, or (for [`Error::Store`] and [`Error::Internal`]) for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +32,9 @@ pub enum Error {
     /// The provider has no such thing, whatever is asked of it.
     #[error("{reason}")]
     CapabilityMissing { provider: Platform, field: String, reason: String },
+    /// More than 24 hours after the person wrote WhatsApp takes templates only; these can be sent.
+    #[error("{}", closed(.0))]
+    WindowClosed(Vec<Fitting>),
     /// The provider would not do it.
     #[error("{}", sentence(.error))]
     Refused { provider: Platform, error: ProviderError },
@@ -47,6 +52,19 @@ pub enum Error {
     Store(#[from] kabar_store::Error),
     #[error("{0}")]
     Internal(String),
+}
+
+fn closed(fitting: &[Fitting]) -> String {
+    let names: Vec<_> =
+        fitting.iter().map(|template| format!("{} ({})", template.name, template.language)).collect();
+    let advice = if names.is_empty() {
+        "No approved template fits: have one approved, or wait until the person writes.".to_owned()
+    } else {
+        format!("Templates that fit: {}.", names.join(", "))
+    };
+    format!(
+        "More than 24 hours have passed since the person last wrote: WhatsApp takes only approved templates now. {advice}"
+    )
 }
 
 /// What a provider's error says, as one or two sentences for a person.

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::conversations::MessageResource;
 use super::templates::TemplateRequest;
-use crate::data::{Data, Ulid, data};
+use crate::data::{Data, Time, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json, PathId};
 use crate::state::ApiState;
@@ -81,6 +81,15 @@ pub(super) struct SendRequest {
     flow: Option<Flow>,
     /// Of a `template`; WhatsApp only.
     template: Option<TemplateRequest>,
+    /// WhatsApp: the template that goes out instead when the person has not written for 24 hours.
+    fallback_template: Option<TemplateRequest>,
+    /// `high`, `normal` or `low`: which of an account's messages go first when they have to wait for each other. A
+    /// reply to somebody who wrote within a day is `high`, everything else `normal`, unless given.
+    #[schema(example = "low")]
+    priority: Option<String>,
+    /// When it is to go out; until then it can be cancelled.
+    #[schema(value_type = Option<Time>)]
+    send_at: Option<String>,
 }
 
 impl From<SendRequest> for SendMessage {
@@ -107,6 +116,9 @@ impl From<SendRequest> for SendMessage {
             interactive: request.interactive,
             flow: request.flow,
             template: request.template.map(TemplateRequest::into),
+            fallback_template: request.fallback_template.map(TemplateRequest::into),
+            priority: request.priority,
+            send_at: request.send_at,
         }
     }
 }
@@ -119,7 +131,8 @@ impl From<SendRequest> for SendMessage {
 /// repeat the request safely.
 ///
 /// What the provider would refuse (lengths, counts, file types) is a 422 that names the field; what it has no notion
-/// of at all is one with `code: capability_missing`.
+/// of at all is one with `code: capability_missing`. Free text to a person who has not written for 24 hours is one
+/// with `code: window_closed` that names templates, unless there is a `fallback_template`.
 #[utoipa::path(post, path = "/api/v1/messages", tag = "Messages", request_body = SendRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_message(

@@ -4,12 +4,13 @@ use kabar_domain::message::Platform;
 use kabar_domain::{Ability, OrganisationId};
 use kabar_store::messages::Message;
 use kabar_store::{Window, accounts, organisations};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::SendMessage;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Invalid, Result};
+use crate::templates::{TemplateMessage, Values};
 
 /// The guide that is sent unless another is named.
 const GUIDE: &str = "user_guide";
@@ -84,7 +85,8 @@ impl Engine {
                 Invalid::one("template_name", reason)
             })?
         };
-        let template = json!({ "name": name, "language": request.language, "variables": request.variables });
+        let values = Values { variables: request.variables, ..Values::default() };
+        let template = TemplateMessage { name: Some(name), language: request.language, values };
         self.send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template)).await
     }
 
@@ -94,7 +96,8 @@ impl Engine {
         let guide = filled(request.guide).unwrap_or_else(|| GUIDE.to_owned());
         let settings = self.settings_of(principal.organisation_id).await?;
         let name = settings["guides"][&guide].as_str().map_or_else(|| guide.clone(), str::to_owned);
-        let template = json!({ "name": name, "language": request.language });
+        let template =
+            TemplateMessage { name: Some(name), language: request.language, values: Values::default() };
         self.send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template)).await
     }
 
@@ -124,7 +127,7 @@ impl Engine {
     }
 }
 
-fn templated(wa_id: Option<String>, channel_id: Option<String>, template: Value) -> SendMessage {
+fn templated(wa_id: Option<String>, channel_id: Option<String>, template: TemplateMessage) -> SendMessage {
     SendMessage {
         wa_id,
         channel_id,

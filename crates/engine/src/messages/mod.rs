@@ -5,6 +5,7 @@ mod doors;
 mod draft;
 mod presence;
 mod target;
+mod timing;
 
 use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
@@ -26,10 +27,13 @@ use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::outbound::shows_text;
-use crate::templates::{TemplateMessage, compose};
+use crate::templates::{self, TemplateMessage};
 
 /// WhatsApp takes reactions to messages of the last 30 days.
 const REACTION_DAYS: u64 = 30;
+
+/// Templates that a refusal names.
+const FITTING: usize = 5;
 
 /// A message somebody wants sent, as a client gave it.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +64,12 @@ pub struct SendMessage {
     pub flow: Option<Flow>,
     /// Which template, and what fills it in.
     pub template: Option<TemplateMessage>,
+    /// The template that goes out instead when WhatsApp's 24-hour window is closed.
+    pub fallback_template: Option<TemplateMessage>,
+    /// `high`, `normal` or `low`; a reply is `high` unless given.
+    pub priority: Option<String>,
+    /// Not before this time, RFC 3339.
+    pub send_at: Option<String>,
 }
 
 /// Where a file comes from; exactly one of the first three.
@@ -98,7 +108,7 @@ impl Engine {
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
         if let Some(stored) = &mut stored {
             self.show_media(&mut tx, organisation, &mut stored.media).await?;
-            let before = self.estimates.queued(stored.account_id, SendPriority::High);
+            let before = self.estimates.queued(stored.account_id, SendPriority::Normal);
             let now = self.clock.now();
             stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
         }
@@ -126,6 +136,7 @@ impl Engine {
         mut draft: Draft,
     ) -> Result<MessageId> {
         let now = self.clock.now();
+        let wish = timing::wish(&request, now)?;
         let organisation = principal.organisation_id;
         let mut recorded = Vec::new();
         let quoted = quoted(tx, organisation, &request, draft.kind).await?;
@@ -141,14 +152,29 @@ impl Engine {
             Some(quoted) => Some(check_quoted(&quoted, &target, draft.kind, now)?),
             None => None,
         };
+        let conversation = timing::conversation(tx, &target).await?;
+        let mut template = request.template.take();
+        if draft.kind != MessageKind::Template && wish.is_window_closed(&conversation, now) {
+            let Some(fallback) = request.fallback_template.take() else {
+                let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
+                return Err(Error::WindowClosed(fitting));
+            };
+            draft = Draft {
+                kind: MessageKind::Template,
+                body: None,
+                media: None,
+                payload: serde_json::Map::new(),
+            };
+            template = Some(fallback);
+        }
         if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
-            let given = request.template.take().unwrap_or_default();
             let contact = match target.contact {
                 Some(contact) => contacts::find(tx, organisation, contact).await?,
                 None => None,
             };
             let language = contact.and_then(|contact| contact.language);
-            draft = compose(tx, organisation, account_id, &given, language.as_deref()).await?;
+            let given = template.unwrap_or_default();
+            draft = templates::compose(tx, organisation, account_id, &given, language.as_deref()).await?;
         }
         if let Some(media) = &mut draft.media {
             self.attach_file(tx, organisation, media).await?;
@@ -169,8 +195,8 @@ impl Engine {
             payload: (!draft.payload.is_empty()).then(|| Value::Object(draft.payload).to_string()),
             reply_to,
             is_group: target.channel.kind == ChannelKind::Group,
-            priority: SendPriority::High,
-            send_at: None,
+            priority: wish.priority(&conversation, draft.kind, now),
+            send_at: wish.send_at,
         };
         outbound::enqueue(tx, message, now).await?;
         let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,
