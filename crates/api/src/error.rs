@@ -32,11 +32,11 @@ pub(crate) struct ErrorText {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub templates: Vec<TemplateHint>,
+    pub provider: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "<[TemplateHint]>::is_empty")]
+    pub templates: Box<[TemplateHint]>,
 }
 
 /// A template that can be sent instead.
@@ -146,8 +146,8 @@ impl From<kabar_engine::Error> for Error {
             Engine::CapabilityMissing { provider, field, reason } => {
                 let text = ErrorText {
                     errors: BTreeMap::from([(field, vec![reason])]),
-                    code: Some("capability_missing".to_owned()),
-                    provider: Some(provider.to_string()),
+                    code: Some("capability_missing".into()),
+                    provider: Some(provider.as_str().into()),
                     ..made.text
                 };
                 Self { text, ..made }
@@ -164,8 +164,8 @@ impl From<kabar_engine::Error> for Error {
                     .collect();
                 let text = ErrorText {
                     errors: BTreeMap::from([("type".to_owned(), vec![made.text.message.clone()])]),
-                    code: Some("window_closed".to_owned()),
-                    provider: Some("whatsapp".to_owned()),
+                    code: Some("window_closed".into()),
+                    provider: Some("whatsapp".into()),
                     templates,
                     ..made.text
                 };
@@ -173,8 +173,8 @@ impl From<kabar_engine::Error> for Error {
             }
             Engine::Refused { provider, .. } => {
                 let text = ErrorText {
-                    code: Some("provider_refused".to_owned()),
-                    provider: Some(provider.to_string()),
+                    code: Some("provider_refused".into()),
+                    provider: Some(provider.as_str().into()),
                     ..made.text
                 };
                 Self { text, ..made }

@@ -117,6 +117,7 @@ impl From<SendRequest> for SendMessage {
             flow: request.flow,
             template: request.template.map(TemplateRequest::into),
             fallback_template: request.fallback_template.map(TemplateRequest::into),
+            despite_window: false,
             priority: request.priority,
             send_at: request.send_at,
         }

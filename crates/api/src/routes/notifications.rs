@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conversations::MessageError;
+use super::templates::TemplateRequest;
 use crate::data::{Data, List, Time, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json, PathId};
@@ -150,6 +151,8 @@ struct SendNotificationRequest {
     /// oldest. Of a group, the group gets it, and `to` needs nothing.
     #[schema(value_type = Option<Ulid>)]
     channel_id: Option<String>,
+    /// What goes out over WhatsApp instead of the text when the person has not written for 24 hours.
+    whatsapp_template: Option<TemplateRequest>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -191,6 +194,7 @@ async fn send_notification(
         template: request.template,
         variables: request.variables,
         channel_id: request.channel_id,
+        whatsapp_template: request.whatsapp_template.map(TemplateRequest::into),
     };
     Ok(data(state.engine.send_notification(&caller, request).await?.into()))
 }

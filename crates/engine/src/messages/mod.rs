@@ -66,6 +66,9 @@ pub struct SendMessage {
     pub template: Option<TemplateMessage>,
     /// The template that goes out instead when WhatsApp's 24-hour window is closed.
     pub fallback_template: Option<TemplateMessage>,
+    /// Queue it also when the window is closed and there is no such template: WhatsApp refuses it, and that is told as
+    /// the message's failure.
+    pub despite_window: bool,
     /// `high`, `normal` or `low`; a reply is `high` unless given.
     pub priority: Option<String>,
     /// Not before this time, RFC 3339.
@@ -154,11 +157,8 @@ impl Engine {
         };
         let conversation = timing::conversation(tx, &target).await?;
         let mut template = request.template.take();
-        if draft.kind != MessageKind::Template && wish.is_window_closed(&conversation, now) {
-            let Some(fallback) = request.fallback_template.take() else {
-                let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
-                return Err(Error::WindowClosed(fitting));
-            };
+        let needs_template = draft.kind != MessageKind::Template && wish.is_window_closed(&conversation, now);
+        if needs_template && let Some(fallback) = request.fallback_template.take() {
             draft = Draft {
                 kind: MessageKind::Template,
                 body: None,
@@ -166,6 +166,9 @@ impl Engine {
                 payload: serde_json::Map::new(),
             };
             template = Some(fallback);
+        } else if needs_template && !request.despite_window {
+            let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
+            return Err(Error::WindowClosed(fitting));
         }
         if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
             let contact = match target.contact {

@@ -33,18 +33,14 @@ pub(super) fn wish(request: &SendMessage, now: Timestamp) -> Result<Wish> {
     });
     let send_at = filled(&request.send_at).and_then(|text| {
         let at = Timestamp::parse(&text);
-        match at {
-            None => invalid.add(
-                "send_at",
-                "The send at field must be a time with an offset, as 2026-05-06T10:21:00+00:00.",
-            ),
-            Some(at) if at <= now => {
-                invalid.add("send_at", "The send at field must be a time in the future.")
-            }
-            Some(at) if at > now.plus(FURTHEST) => {
-                invalid.add("send_at", "The send at field must be within a year.");
-            }
-            Some(_) => {}
+        let problem = match at {
+            None => Some("must be a time with an offset, as 2026-05-06T10:21:00+00:00"),
+            Some(at) if at <= now => Some("must be a time in the future"),
+            Some(at) if at > now.plus(FURTHEST) => Some("must be within a year"),
+            Some(_) => None,
+        };
+        if let Some(problem) = problem {
+            invalid.add("send_at", format!("The send at field {problem}."));
         }
         at
     });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kabar_domain::channel::ChannelKind;
 use kabar_domain::job::JobKind;
 use kabar_domain::notification::NotificationChannel;
+use kabar_domain::outbound::SendPriority;
 use kabar_domain::{Ability, JobId, NotificationId, NotificationLegId};
 use kabar_providers::sms;
 use kabar_store::events::NewEvent;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::messages::SendMessage;
 use crate::rules;
+use crate::templates::TemplateMessage;
 
 /// A notification as a client gave it.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +40,8 @@ pub struct SendNotification {
     /// Our channel that WhatsApp or Telegram legs go over, and of a group the leg itself; else the direct line of the
     /// organisation's default account, or of its oldest one.
     pub channel_id: Option<String>,
+    /// What goes out over WhatsApp instead of the text when the person has not written for 24 hours.
+    pub whatsapp_template: Option<TemplateMessage>,
 }
 
 impl Engine {
@@ -90,6 +94,10 @@ impl Engine {
                     channel_id: Some(line.id.to_string()),
                     wa_id: (line.kind == ChannelKind::Direct).then_some(leg.recipient),
                     body: Some(text.clone()),
+                    fallback_template: request.whatsapp_template.clone(),
+                    // One leg that cannot be sent is not to keep the others back.
+                    despite_window: true,
+                    priority: Some(SendPriority::Normal.to_string()),
                     ..SendMessage::default()
                 };
                 let carried = Box::pin(self.queue_message(&mut tx, principal, message)).await;
@@ -139,6 +147,7 @@ fn of_leg(error: Error, channel: NotificationChannel) -> Error {
         let field = match field.as_str() {
             "body" => "text".to_owned(),
             "wa_id" => format!("to.{channel}"),
+            "template_name" | "language" | "variables" => format!("whatsapp_template.{field}"),
             _ => field,
         };
         for message in messages {
