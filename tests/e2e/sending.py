@@ -49,10 +49,10 @@ class Line:
         self.queued.append(message)
         return message
 
-    def queue_to(self, people: Iterable[str], each: int = 1) -> list[dict[str, Any]]:
+    def queue_to(self, people: Iterable[str], each: int = 1, **more: Any) -> list[dict[str, Any]]:
         """`each` messages to every one of them, in turns."""
         people = list(people)
-        return [self.queue(person) for _ in range(each) for person in people]
+        return [self.queue(person, **more) for _ in range(each) for person in people]
 
     def queue_while_it_lives(self, people: list[str], count: int) -> None:
         """Queues until that is done or the server is gone."""

@@ -260,8 +260,8 @@ def test_postgres_stopped_and_started(own_cluster, make_kabar, simulator, now):
 @pytest.mark.parametrize("now", [False, True], ids=["in-order", "as-if-the-power-went"])
 def test_postgres_stopped_and_started_while_sending(own_cluster, make_kabar, simulator, now):
     kabar = make_kabar(own_cluster.create_database(), simulator=simulator).start()
-    line = Line.own(kabar, messages_per_second=20)
-    line.queue_to(recipients(10), each=6)
+    line = Line.own(kabar, messages_per_second=10)
+    line.queue_to(recipients(10), each=9)
     for _ in range(2):
         sent = len(line.sent())
         eventually(lambda: len(line.sent()) >= sent + 5)

@@ -310,6 +310,19 @@ def test_conversations_keep_their_order_while_others_overtake(line, simulator):
     assert overtaken > max(when[message["id"]] for message in line.queued if to[message["id"]] in quick)
 
 
+def test_an_urgent_message_takes_along_what_waits_before_it(stopped):
+    """A conversation stays in order: what is less urgent in it becomes as urgent."""
+    person = recipient()
+    first = stopped.queue(person, priority="low")
+    stopped.queue_to(recipients(5), priority="normal")
+    second = stopped.queue(person, priority="high")
+    assert stopped.now(first)["priority"] == "high"
+    go_on(stopped)
+    stopped.once()
+    came = [sent["callback_data"] for sent in stopped.sent()]
+    assert came.index(first["id"]) < came.index(second["id"])
+
+
 def test_the_rate_of_a_number_is_a_setting(organisation):
     line = Line(organisation, messages_per_second=5)
     assert line.standing()["messages_per_second"] == 5
