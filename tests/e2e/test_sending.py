@@ -102,6 +102,19 @@ def test_twice_taken_back(stopped):
     refused(act(stopped, message, "retry"), 409)
 
 
+def test_taking_back_meets_sending(line):
+    """A message is taken back or sent, never both."""
+    cancelled, late = set(), set()
+    for person in recipients(40):
+        message = line.queue(person)
+        answer = act(line, message, "cancel")
+        assert answer.status_code in (200, 409), answer.text
+        (cancelled if answer.status_code == 200 else late).add(message["id"])
+    rows = line.once("read", "cancelled")
+    assert {row["id"] for row in rows if row["status"] == "cancelled"} == cancelled
+    assert {sent["callback_data"] for sent in line.sent()} == late
+
+
 # Sending again, and what a person has to see to.
 
 

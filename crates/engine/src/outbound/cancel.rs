@@ -17,12 +17,10 @@ impl Engine {
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if outbound::standing(&mut tx, organisation, id).await?.is_none() {
-            return Err(Error::NotFound("Message"));
-        }
-        if !outbound::cancel(&mut tx, organisation, id).await? {
-            let message =
-                messages::find_message(&mut tx, organisation, id).await?.ok_or(Error::NotFound("Message"))?;
+        let taken = outbound::cancel(&mut tx, organisation, id).await?;
+        let message =
+            messages::find_message(&mut tx, organisation, id).await?.ok_or(Error::NotFound("Message"))?;
+        if !taken {
             return Err(Error::Conflict(match (message.direction, message.status) {
                 (Direction::Inbound, _) => {
                     "The message was received; only messages to send can be cancelled.".into()
@@ -36,8 +34,6 @@ impl Engine {
                 }
             }));
         }
-        let message =
-            messages::find_message(&mut tx, organisation, id).await?.ok_or(Error::NotFound("Message"))?;
         tx.record(organisation, now, [status_event(id, message.conversation_id, message.status)]);
         tx.commit().await?;
         self.outbound_ready.notify_one();

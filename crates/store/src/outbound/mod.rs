@@ -409,35 +409,42 @@ pub async fn settle(tx: &mut Tx, organisation: OrganisationId, id: MessageId, no
         args![now, organisation, id],
     )
     .await?;
-    take_out(tx, organisation, id, true).await?;
+    if let Some(lane) = take_out(tx, organisation, id, true).await? {
+        free_lanes(tx, &[lane]).await?;
+    }
     dead::forget(tx, organisation, &[id]).await
 }
 
-/// Takes a message out of the queue, also from a sender who works on it when `leased`. `false`: it was not there.
-async fn take_out(tx: &mut Tx, organisation: OrganisationId, id: MessageId, leased: bool) -> Result<bool> {
-    let taken = tx
-        .fetch_optional(
-            "DELETE FROM outbound_queue WHERE organisation_id = $1 AND message_id = $2
-                 AND ($3 OR lease_until IS NULL)
-             RETURNING conversation_id",
-            args![organisation, id, leased],
-        )
-        .await?;
-    let Some(mut row) = taken else { return Ok(false) };
-    free_lanes(tx, &[row.get(0)?]).await?;
-    Ok(true)
+/// Takes a message out of the queue, also from a sender who works on it when `leased`; the lane to free, if it was
+/// there.
+async fn take_out(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: MessageId,
+    leased: bool,
+) -> Result<Option<ConversationId>> {
+    tx.fetch_optional(
+        "DELETE FROM outbound_queue WHERE organisation_id = $1 AND message_id = $2
+             AND ($3 OR lease_until IS NULL)
+         RETURNING conversation_id",
+        args![organisation, id, leased],
+    )
+    .await?
+    .map(|mut row| row.get(0))
+    .transpose()
 }
 
 /// Takes back a message that nobody works on. `false`: it is too late.
+///
+/// The queue's row comes before the message here, as where it is leased: the two would wait for each other.
 pub async fn cancel(tx: &mut Tx, organisation: OrganisationId, id: MessageId) -> Result<bool> {
-    if !take_out(tx, organisation, id, false).await? {
-        return Ok(false);
-    }
+    let Some(lane) = take_out(tx, organisation, id, false).await? else { return Ok(false) };
     tx.execute(
         "UPDATE messages SET status = 90 WHERE organisation_id = $1 AND id = $2 AND status IN (10, 20)",
         args![organisation, id],
     )
     .await?;
+    free_lanes(tx, &[lane]).await?;
     Ok(true)
 }
 
