@@ -343,9 +343,12 @@ pub async fn chores(db: &mut impl Db, alive: Uuid, now: Timestamp) -> Result<Cho
     Ok(Chores { has_expired_leases: row.get(0)?, has_scheduled: row.get(1)? })
 }
 
-/// The newest time anything was queued, for a server that starts: a clock that is behind it went back.
+/// The newest time anything was queued or sent, for a server that starts: a clock that is behind it went back.
 pub async fn newest(db: &mut impl Db) -> Result<Option<Timestamp>> {
-    let mut rows = db.fetch("SELECT MAX(created_at) FROM outbound_queue", args![]).await?;
+    // A number's next turn is ahead by the time between two of its messages, at most.
+    let sql = "SELECT MAX(seen) FROM (SELECT MAX(created_at) AS seen FROM outbound_queue
+                   UNION ALL SELECT MAX(next_at) - 2000000 FROM outbound_accounts) times";
+    let mut rows = db.fetch(sql, args![]).await?;
     rows.first_mut().map_or(Ok(None), |row| row.get(0))
 }
 
