@@ -5,6 +5,7 @@ is asked.
 """
 
 import datetime
+import signal
 import time
 
 import pytest
@@ -244,6 +245,41 @@ def test_two_nodes_keep_one_pace(postgres, make_kabar, simulator):
     line.once("read", "uncertain")
     assert line.most_in_a_second() <= 22
     assert line.statuses()["uncertain"] <= 4
+
+
+def test_a_node_freezes(postgres, make_kabar, simulator, clock):
+    """Whoever stood still for longer than a lease does not send what others have decided on meanwhile."""
+    url, key = postgres.create_database(), "33" * 32
+    environment = {"KABAR_MASTER_KEY": key, **clock.environment}
+    first = make_kabar(url, simulator=simulator, environment=environment)
+    second = make_kabar(url, simulator=simulator, environment=environment, keys=first.keys)
+    first.start()
+    line = Line.own(first, messages_per_second=10)
+    line.queue_to(recipients(30), each=4)
+    second.start()
+    leased = """SELECT string_agg(message_id::text, ',') FROM (SELECT message_id FROM outbound_queue
+        WHERE lease_until IS NOT NULL FOR UPDATE SKIP LOCKED) q"""
+
+    def frozen_with_a_message():
+        second.process.signal(signal.SIGSTOP)
+        found = set(filter(None, first.sql(leased).split(",")))
+        if found:
+            time.sleep(0.2)
+            found &= set(first.sql(leased).split(","))
+        if not found:
+            second.process.signal(signal.SIGCONT)
+        return found
+
+    eventually(frozen_with_a_message, interval=0.03)
+    clock.set(1)
+    # Settled by its report, if it was frozen after the call.
+    eventually(lambda: first.sql(leased) == "")
+    lost = [row for row in line.rows() if row["status"] == "uncertain"]
+    retry_all(line, lost)
+    line.once()
+    second.process.signal(signal.SIGCONT)
+    line.queue_to(recipients(20))
+    line.once()
 
 
 # The clock jumps.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use kabar_domain::Timestamp;
 use kabar_domain::message::{MessageStatus, ProviderError};
-use kabar_domain::outbound::{Accepted, SendFailure};
+use kabar_domain::outbound::{Accepted, SendFailure, Verdict};
 use kabar_store::events::NewEvent;
 use kabar_store::outbound::{self, Attempt, Leased};
 use kabar_store::{Error as StoreError, Tx};
@@ -290,6 +290,17 @@ impl Engine {
     async fn attempt(&self, owner: Uuid, lease: Leased) -> Outcome {
         tokio::time::sleep(lease.slot.since(self.clock.now()).min(HORIZON)).await;
         let begun = tokio::time::Instant::now();
+        // Who stood still for so long may wake when the lease is over, and somebody else has decided on the message.
+        if self.clock.now().since(lease.slot) > LEASE_MARGIN {
+            let error = ProviderError {
+                code: 0,
+                title: "The sender came too late to its turn".into(),
+                detail: None,
+                action: Some("Nothing to do: Kabar tries again.".into()),
+            };
+            let failure = SendFailure { error, verdict: Verdict::Retry { after: None } };
+            return Outcome { lease, result: Err(failure), took: begun.elapsed() };
+        }
         let call = async {
             failpoint::reach("before_call");
             let result = self.call_provider(&lease).await;
