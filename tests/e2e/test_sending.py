@@ -136,6 +136,7 @@ def test_a_failed_message_is_sent_again(line, failed):
     [message] = failed()
     again = data(act(line, message, "retry"), 200)
     assert (again["id"], again["status"], again["error"], again["failed_at"]) == (message["id"], "queued", None, None)
+    assert again["priority"] and TIME.match(again["estimated_send_at"])
     assert line.reaches(message, "read")["provider_message_id"]
     line.once()
     states = [e["data"]["status"] for e in line.api.all("/events", types="message.status")]
@@ -301,6 +302,17 @@ def test_many_to_one_person_wait_for_each_other(line):
     line.reaches(other, "read")
     for message in waiting:
         data(act(line, message, "cancel"), 200)
+
+
+def test_what_stands_before_it_in_its_conversation_counts(line, simulator):
+    person = recipient()
+    # Sent again after ten minutes.
+    simulator.fault("error", code=134101, to=person)
+    first, second = line.queue_to([person], each=2)
+    eventually(lambda: seconds(line.now(first)["estimated_send_at"]) > seconds(first["created_at"]) + 500)
+    assert line.now(second)["estimated_send_at"] >= line.now(first)["estimated_send_at"]
+    data(act(line, first, "cancel"), 200)
+    line.reaches(second, "read")
 
 
 def test_why_a_message_waits(stopped):

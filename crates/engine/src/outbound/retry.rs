@@ -22,7 +22,8 @@ impl Engine {
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
         self.requeue_message(&mut tx, organisation, id).await?;
-        let message = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        let mut message = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        message.outlook = outbound::outlook(&mut tx, organisation, id, None, self.clock.now()).await?;
         tx.commit().await?;
         self.outbound_ready.notify_one();
         Ok(message)

@@ -42,7 +42,10 @@ pub async fn outlook(
 ) -> Result<Option<Outlook>> {
     let counted = if before.is_some() { "0" } else { BEFORE };
     let sql = format!(
-            "SELECT q.priority, q.send_at, q.due_at, q.position IS NULL, q.lease_until IS NOT NULL, q.is_group,
+            "SELECT q.priority, q.send_at,
+                 COALESCE((SELECT MAX(e.due_at) FROM outbound_queue e WHERE e.conversation_id = q.conversation_id
+                     AND e.position <= q.position), q.due_at),
+                 q.position IS NULL, q.lease_until IS NOT NULL, q.is_group,
                  a.platform, a.status, a.last_error, {RATE}, COALESCE(o.next_at, 0), COALESCE(o.hold_until, 0),
                  o.hold_reason, COALESCE(b.full_at, 0), COALESCE(b.last_at, 0), COALESCE(b.blocked_until, 0),
                  COALESCE(b.strikes, 0),
