@@ -288,6 +288,16 @@ def test_estimates_grow_with_the_queue(slow):
         slow.api.post(f"/messages/{message['id']}/cancel")
 
 
+def test_estimates_know_who_goes_first(organisation):
+    line = Line(organisation, messages_per_second=1)
+    campaign = line.queue_to(recipients(15), priority="low")
+    soon = line.queue(recipient(), priority="high")
+    first, last = seconds(campaign[0]["estimated_send_at"]), seconds(campaign[-1]["estimated_send_at"])
+    assert last - first > 8 and seconds(soon["estimated_send_at"]) < last - 8
+    for message in campaign:
+        line.api.post(f"/messages/{message['id']}/cancel")
+
+
 def test_many_to_one_person_wait_for_each_other(line):
     """Meta takes forty-five at once from one number to one person, and then one in six seconds."""
     messages = line.queue_to([recipient()], each=48)

@@ -107,11 +107,11 @@ impl Engine {
         let organisation = principal.organisation_id;
         let draft = draft::draft(&mut request)?;
         let mut tx = self.store.begin().await?;
-        let id = self.queue_draft(&mut tx, principal, request, draft).await?;
+        let (id, priority) = self.queue_draft(&mut tx, principal, request, draft).await?;
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
         if let Some(stored) = &mut stored {
             self.show_media(&mut tx, organisation, &mut stored.media).await?;
-            let before = self.estimates.queued(stored.account_id, SendPriority::Normal);
+            let before = self.estimates.queued(stored.account_id, priority);
             let now = self.clock.now();
             stored.outlook = outbound::outlook(&mut tx, organisation, id, Some(before), now).await?;
         }
@@ -128,7 +128,7 @@ impl Engine {
         mut request: SendMessage,
     ) -> Result<MessageId> {
         let draft = draft::draft(&mut request)?;
-        self.queue_draft(tx, principal, request, draft).await
+        self.queue_draft(tx, principal, request, draft).await.map(|(id, _)| id)
     }
 
     async fn queue_draft(
@@ -137,7 +137,7 @@ impl Engine {
         principal: &Principal,
         mut request: SendMessage,
         mut draft: Draft,
-    ) -> Result<MessageId> {
+    ) -> Result<(MessageId, SendPriority)> {
         let now = self.clock.now();
         let wish = timing::wish(&request, now)?;
         let organisation = principal.organisation_id;
@@ -185,6 +185,7 @@ impl Engine {
         let id = MessageId::new(&self.clock);
         check_with_provider(&target, &draft, id, reply_to.clone())?;
         let media = draft.media.as_ref().map(|media| json!([media]).to_string());
+        let priority = wish.priority(&conversation, draft.kind, now);
         let message = NewOutbound {
             organisation_id: organisation,
             id,
@@ -198,7 +199,7 @@ impl Engine {
             payload: (!draft.payload.is_empty()).then(|| Value::Object(draft.payload).to_string()),
             reply_to,
             is_group: target.channel.kind == ChannelKind::Group,
-            priority: wish.priority(&conversation, draft.kind, now),
+            priority,
             send_at: wish.send_at,
         };
         outbound::enqueue(tx, message, now).await?;
@@ -210,7 +211,7 @@ impl Engine {
             data: Some(data.to_string()),
         });
         tx.record(organisation, now, recorded);
-        Ok(id)
+        Ok((id, priority))
     }
 }
 
