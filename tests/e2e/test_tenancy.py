@@ -94,6 +94,8 @@ def resources(server, new_organisation):
     )
     notice = data(owner.api.post("/notification-templates", {"name": "rahasia", "text": "rahasia"}))
     file = data(owner.api.http.post("/media", files={"file": ("rahasia.txt", b"rahasia")}))
+    group = data(owner.api.post("/whatsapp/groups", {"subject": f"rahasia-{serial()}"}))
+    eventually(lambda: data(owner.api.get(f"/channels/{group['id']}")))
     server.wait_applied()
     [held] = owner.held()
     # Nobody listens there: what is attempted has a row.
@@ -117,6 +119,7 @@ def resources(server, new_organisation):
         "webhook-deliveries": delivery["id"],
         "notification-templates": notice["id"],
         "templates": template["id"],
+        "groups": group["id"],
     }
     return owner, ids, incoming["text"]["body"]
 
@@ -199,6 +202,7 @@ def test_foreign_ids_in_bodies_and_filters(resources, new_organisation):
         api.put(f"/channels/{account.channel_id}", {"messaging_account_id": ids["messaging-accounts"]}),
         api.put(f"/organisations/{stranger.id}", {"default_messaging_account_id": ids["messaging-accounts"]}),
         api.post("/inbox", {"text": "x", "channel_id": ids["channels"]}),
+        api.post("/whatsapp/groups", {"subject": "x", "channel_id": ids["channels"]}),
     ]
     for answer in tries:
         assert answer.status_code in (404, 422), f"{answer.request.url}: {answer.status_code} {answer.text}"

@@ -69,6 +69,10 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub provider: Option<&'a str>,
+    /// With `code`: why, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub reason: Option<&'a str>,
     /// With `window_closed`: approved templates that can be sent instead.
     #[serde(skip_serializing_if = "<[TemplateHint]>::is_empty")]
     #[schema(value_type = Vec<TemplateHint>, required = false)]

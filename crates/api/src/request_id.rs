@@ -76,6 +76,7 @@ fn shape(response: Response, request_id: &str) -> Response {
         errors: &text.errors,
         code: text.code.as_deref(),
         provider: text.provider.as_deref(),
+        reason: text.code.as_ref().map(|_| text.message.as_str()),
         templates: &text.templates,
         request_id,
     };

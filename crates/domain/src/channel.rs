@@ -58,3 +58,41 @@ text_enum! {
         Dismissed = 4, "dismissed";
     }
 }
+
+text_enum! {
+    /// What a person is to a group.
+    MemberStatus {
+        /// Was sent the link.
+        Invited = 1, "invited";
+        /// Asks to be let in.
+        Requested = 2, "requested";
+        Joined = 3, "joined";
+        Left = 4, "left";
+        Removed = 5, "removed";
+        /// Was not let in, or no longer asks.
+        Declined = 6, "declined";
+    }
+}
+
+text_enum! {
+    MemberRole {
+        Member = 1, "member";
+        Admin = 2, "admin";
+        Owner = 3, "owner";
+    }
+}
+
+text_enum! {
+    /// How far the creation of a group got.
+    GroupState {
+        /// The provider is being asked.
+        Asking = 1, "asking";
+        /// It took the request; the group is announced by webhook.
+        Requested = 2, "requested";
+        /// Its answer was lost: the group may come.
+        Uncertain = 3, "uncertain";
+        Failed = 4, "failed";
+        There = 5, "there";
+        Deleted = 6, "deleted";
+    }
+}

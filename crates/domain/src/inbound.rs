@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::channel::{MemberRole, MemberStatus};
 use crate::clock::Timestamp;
 use crate::message::{Media, MessageKind, MessageStatus, ProviderError, text_enum};
 
@@ -54,10 +55,16 @@ pub enum Event {
         new: String,
         occurred_at: Timestamp,
     },
-    /// Facts about a group: title, our own membership.
+    /// Facts about a group: its settings, its members, our own membership.
     Group {
         chat: Chat,
         change: GroupChange,
+        occurred_at: Timestamp,
+    },
+    /// A group we asked for was not made.
+    GroupRefused {
+        request_id: String,
+        error: ProviderError,
         occurred_at: Timestamp,
     },
     Template(TemplateChange),
@@ -183,12 +190,41 @@ pub struct Edit {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupChange {
-    Title(String),
+    /// It was made, by the request that the provider gave this id.
+    Created {
+        request_id: Option<String>,
+        facts: GroupFacts,
+    },
+    Settings(GroupFacts),
     /// We can (or can no longer) read and write there.
     Membership {
         active: bool,
     },
+    /// The provider stopped it (or lets it go on).
+    Suspended(bool),
+    Members(Vec<MemberChange>),
     Deleted,
+}
+
+/// A group's settings. Absent ones are unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupFacts {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub invite_link: Option<String>,
+    /// `auto_approve` or `approval_required`.
+    pub join_approval_mode: Option<String>,
+    pub suspended: Option<bool>,
+}
+
+/// What a person has become to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberChange {
+    pub party: Party,
+    pub status: MemberStatus,
+    pub role: MemberRole,
+    /// The provider's id of the request to join.
+    pub request_id: Option<String>,
 }
 
 /// A message template's new state. Absent fields are unchanged.

@@ -205,6 +205,7 @@ impl Engine {
         self.load_secrets().await?;
         self.replay_claimable().await?;
         self.sweep_reports().await?;
+        self.lose_abandoned_groups().await?;
         self.free_abandoned_jobs(false).await;
         self.announce_uncertain().await?;
         self.sync_stale_templates().await?;

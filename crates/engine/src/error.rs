@@ -81,15 +81,6 @@ pub(crate) fn sentence(error: &ProviderError) -> String {
 }
 
 impl Error {
-    /// Of a call that may be made again. What the account's state forbids is a conflict, what may pass is unavailable.
-    pub(crate) fn of_provider(provider: Platform, failure: SendFailure) -> Self {
-        match failure.verdict {
-            Verdict::Fail => Self::Refused { provider, error: failure.error },
-            Verdict::PauseAccount => Self::Conflict(sentence(&failure.error)),
-            _ => Self::Unavailable(sentence(&failure.error)),
-        }
-    }
-
     /// A message its provider would refuse.
     pub(crate) fn unsendable(provider: Platform, refused: Unsendable) -> Self {
         let Unsendable { field, reason, is_capability } = refused;
@@ -97,6 +88,19 @@ impl Error {
             Self::CapabilityMissing { provider, field, reason }
         } else {
             Invalid::one(&field, reason)
+        }
+    }
+
+    /// Of a call that may be made again. What the present state forbids is a conflict, what may pass is unavailable.
+    pub(crate) fn of_provider(provider: Platform, failure: SendFailure) -> Self {
+        match failure.verdict {
+            // The group is suspended; the person, or their request to join, is gone.
+            Verdict::Fail if matches!(failure.error.code, 131_207 | 131_212 | 131_213) => {
+                Self::Conflict(sentence(&failure.error))
+            }
+            Verdict::Fail => Self::Refused { provider, error: failure.error },
+            Verdict::PauseAccount => Self::Conflict(sentence(&failure.error)),
+            _ => Self::Unavailable(sentence(&failure.error)),
         }
     }
 }

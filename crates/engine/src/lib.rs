@@ -14,6 +14,7 @@ mod engine;
 mod error;
 pub mod events;
 mod failpoint;
+pub mod groups;
 pub mod health;
 pub mod held;
 pub mod idempotency;

@@ -13,8 +13,8 @@ use crate::Simulator;
 use crate::config::{Bot, Config, Number};
 use crate::faults::Fault;
 use crate::inbound::{
-    StatusRequest, TelegramFile, TelegramInbound, TemplateStatus, WhatsappInbound, WhatsappMedia,
-    WhatsappWebhook,
+    GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus, WhatsappInbound,
+    WhatsappMedia, WhatsappWebhook,
 };
 use crate::state::{Provider, digits};
 
@@ -123,6 +123,7 @@ pub(crate) fn router<S>(simulator: Simulator) -> Router<S> {
     Router::new()
         .route("/whatsapp/inbound", post(whatsapp_inbound))
         .route("/whatsapp/webhook", post(whatsapp_webhook))
+        .route("/whatsapp/groups", post(whatsapp_group))
         .route("/whatsapp/verify", post(whatsapp_verify))
         .route("/whatsapp/media", post(whatsapp_media))
         .route("/telegram/inbound", post(telegram_inbound))
@@ -144,6 +145,10 @@ async fn whatsapp_inbound(State(sim): Sim, Json(body): Json<WhatsappInbound>) ->
 
 async fn whatsapp_webhook(State(sim): Sim, Json(body): Json<WhatsappWebhook>) -> Response {
     outcome(sim.whatsapp_webhook(body).await)
+}
+
+async fn whatsapp_group(State(sim): Sim, Json(body): Json<GroupPerson>) -> Response {
+    outcome(sim.whatsapp_group(body).await)
 }
 
 async fn whatsapp_verify(State(sim): Sim) -> Response {

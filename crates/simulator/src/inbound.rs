@@ -109,6 +109,30 @@ pub struct TelegramFile {
     pub content_base64: String,
 }
 
+/// What somebody does to a WhatsApp group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupAction {
+    /// Opens the link: is in, or asks to be let in where that must be approved.
+    Join,
+    Leave,
+    /// Asks no longer.
+    Withdraw,
+    /// Meta suspends the group, or lets it go on; nobody acts then.
+    Suspend,
+    Clear,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPerson {
+    pub group_id: String,
+    /// The person's phone.
+    #[serde(default)]
+    pub from: String,
+    pub action: GroupAction,
+}
+
 /// One status by hand.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -311,6 +335,15 @@ impl Simulator {
             });
         };
         Ok(delivered(None, inner.deliver(inner.sign(url, wire_form(&body), &waba_id)).await))
+    }
+
+    /// Plays what a person does to a group, and reports it by webhook.
+    pub async fn whatsapp_group(&self, action: GroupPerson) -> Result<Delivered, String> {
+        let Some(post) = crate::graph::act_in_group(&self.inner, &action)? else {
+            let error = Some("no webhook is set".to_owned());
+            return Ok(Delivered { wamid: None, webhook_status: None, error });
+        };
+        Ok(delivered(None, self.inner.deliver(post).await))
     }
 
     /// Gives a bot an update.

@@ -45,8 +45,8 @@ pub use config::{Bot, Config, Number};
 pub use control::ConfigPatch;
 pub use faults::{Fault, FaultKind};
 pub use inbound::{
-    Delivered, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus, WhatsappInbound, WhatsappMedia,
-    WhatsappWebhook,
+    Delivered, GroupAction, GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus,
+    WhatsappInbound, WhatsappMedia, WhatsappWebhook,
 };
 pub use state::{Provider, Received, Sent};
 pub use telegram::Pushed;
@@ -126,6 +126,11 @@ impl Simulator {
 
     pub fn config(&self) -> Config {
         self.inner.config().clone()
+    }
+
+    /// The newest WhatsApp group of that subject.
+    pub fn whatsapp_group_id(&self, subject: &str) -> Option<String> {
+        graph::group_id(&self.inner, subject)
     }
 
     /// Changes the configuration at run time.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
+use crate::groups;
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row, Value};
 
@@ -140,34 +141,37 @@ pub async fn channels(
     Ok(found)
 }
 
-/// A group seen for the first time: a `pending` channel.
+/// A group seen for the first time: a `pending` channel, or a `connected` one where we asked for it.
 pub async fn insert_group_channel(
     tx: &mut Tx,
     account: &AccountRef,
     id: ChannelId,
     external_id: &str,
     title: &str,
+    status: ChannelStatus,
     now: Timestamp,
 ) -> Result<()> {
+    let connected_at = (status == ChannelStatus::Connected).then_some(now);
     tx.execute(
         "INSERT INTO channels (organisation_id, id, account_id, platform, kind, status, external_id, display_name,
-             allow_routine_logs, allow_issues, last_seen_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $10, $10)",
+             allow_routine_logs, allow_issues, connected_at, last_seen_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $11, $11)",
         args![
             account.organisation_id,
             id,
             account.id,
             account.platform,
             ChannelKind::Group,
-            ChannelStatus::Pending,
+            status,
             external_id,
             title,
             true,
+            connected_at,
             now
         ],
     )
     .await?;
-    Ok(())
+    groups::note(tx, account.organisation_id, (account.id, account.platform), id, title, now).await
 }
 
 pub async fn touch_channels(

@@ -6,6 +6,7 @@ use kabar_domain::{AccountId, ChannelId, OrganisationId, SiteId, Timestamp};
 
 use crate::args;
 use crate::error::Result;
+use crate::groups;
 use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
@@ -195,7 +196,15 @@ pub async fn insert(tx: &mut Tx, channel: &Channel) -> Result<()> {
         ],
     )
     .await?;
-    Ok(())
+    note_group(tx, channel).await
+}
+
+async fn note_group(tx: &mut Tx, channel: &Channel) -> Result<()> {
+    if channel.kind != ChannelKind::Group {
+        return Ok(());
+    }
+    let (organisation, account) = (channel.organisation_id, (channel.account_id, channel.platform));
+    groups::note(tx, organisation, account, channel.id, &channel.display_name, channel.updated_at).await
 }
 
 /// Writes what people may change.
@@ -222,7 +231,7 @@ pub async fn update(tx: &mut Tx, channel: &Channel) -> Result<()> {
         ],
     )
     .await?;
-    Ok(())
+    note_group(tx, channel).await
 }
 
 /// Takes the channel out of every list; what was said there stays.

@@ -35,6 +35,7 @@ models! {
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::FileId => EngineError::NotFound("File");
     kabar_domain::TemplateId => EngineError::NotFoundText("Template not found.");
+    kabar_engine::groups::GroupName => kabar_engine::groups::not_found();
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
     kabar_domain::WebhookEndpointId => EngineError::NotFound("WebhookEndpoint");
     kabar_domain::WebhookDeliveryId => EngineError::NotFound("WebhookDelivery");

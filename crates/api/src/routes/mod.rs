@@ -6,6 +6,8 @@ mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
 mod events;
+mod group_members;
+mod groups;
 mod health;
 mod held;
 mod inbox;
@@ -34,6 +36,8 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(events::routes())
+        .merge(group_members::routes())
+        .merge(groups::routes())
         .merge(health::routes())
         .merge(held::routes())
         .merge(inbox::routes())

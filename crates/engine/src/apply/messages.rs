@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use kabar_domain::channel::{ConversationStatus, InboxStatus};
+use kabar_domain::channel::{ChannelStatus, ConversationStatus, InboxStatus};
 use kabar_domain::inbound::{Chat, Identity, IdentityKind, Origin, Party};
 use kabar_domain::message::{Direction, MessageStatus};
 use kabar_domain::{
@@ -177,15 +177,9 @@ impl Batch<'_> {
                 if let std::collections::hash_map::Entry::Vacant(vacant) = channels.entry(key) {
                     let id = ChannelId::new(&self.engine.clock);
                     let title = title.as_deref().unwrap_or(external_id);
-                    apply::insert_group_channel(tx, &arrival.account, id, external_id, title, self.now)
+                    self.new_group(tx, &arrival.account, id, external_id, title, ChannelStatus::Pending)
                         .await?;
                     vacant.insert(id);
-                    self.event(
-                        arrival.account.organisation_id,
-                        "channel.created",
-                        id.uuid(),
-                        Some(r#"{"status":"pending"}"#.into()),
-                    );
                 }
             }
             if let Some(channel) = channel_of(&channels, arrival) {
@@ -213,8 +207,9 @@ impl Batch<'_> {
             let party = &arrival.message.party;
             let known = contact_of(&contacts, arrival).copied();
             let contact = known.unwrap_or_else(|| {
-                let new =
-                    new_contact(organisation, ContactId::new(&self.engine.clock), party, arrival, self.now);
+                let seen_at = arrival.message.occurred_at.min(arrival.received_at);
+                let id = ContactId::new(&self.engine.clock);
+                let new = new_contact(organisation, id, party, seen_at, self.now);
                 let contact =
                     ContactRef { id: new.id, has_name: new.name.is_some(), last_seen_at: Some(new.seen_at) };
                 self.count(organisation, Counter::Contacts, 1);
@@ -421,11 +416,11 @@ fn channel_of(channels: &HashMap<(AccountId, String), ChannelId>, arrival: &Inco
     }
 }
 
-fn new_contact(
+pub(super) fn new_contact(
     organisation_id: OrganisationId,
     id: ContactId,
     party: &Party,
-    arrival: &Incoming,
+    seen_at: Timestamp,
     now: Timestamp,
 ) -> NewContact {
     let wa_id = party
@@ -449,7 +444,7 @@ fn new_contact(
         wa_id,
         phone,
         search,
-        seen_at: arrival.message.occurred_at.min(arrival.received_at),
+        seen_at,
         created_at: now,
     }
 }

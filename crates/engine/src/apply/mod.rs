@@ -6,6 +6,7 @@
 
 mod accounts;
 mod batch;
+mod groups;
 mod messages;
 mod others;
 mod replay;
@@ -98,6 +99,7 @@ const fn is_barrier(event: &Event) -> bool {
             | Event::IdentityChange { .. }
             | Event::GroupMigrated { .. }
             | Event::Group { .. }
+            | Event::GroupRefused { .. }
     )
 }
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kabar_domain::channel::ChannelStatus;
-use kabar_domain::inbound::{AccountChange, Edit, Event, GroupChange, InboundMessage, Origin};
+use kabar_domain::inbound::{AccountChange, Edit, Event, InboundMessage, Origin};
 use kabar_domain::message::Media;
-use kabar_domain::{ChannelId, TemplateId, Timestamp};
+use kabar_domain::{TemplateId, Timestamp};
 use kabar_store::apply::{self, AccountRef};
 use kabar_store::changes::{self, Edited, EditedMessage};
 use kabar_store::files::File;
@@ -60,7 +59,12 @@ impl Batch<'_> {
                 }
                 Ok(())
             }
-            Event::Group { chat, change, .. } => self.group(tx, &account, &chat, &change).await,
+            Event::Group { chat, change, occurred_at } => {
+                self.group(tx, &account, &chat, change, occurred_at).await
+            }
+            Event::GroupRefused { request_id, error, .. } => {
+                self.group_refused(tx, &account, &request_id, &error).await
+            }
             Event::Template(change) => {
                 // One organisation may have several numbers of a business account: its template is one.
                 let mut done = Vec::new();
@@ -188,51 +192,6 @@ impl Batch<'_> {
             }
         }
         Ok(new)
-    }
-
-    async fn group(
-        &mut self,
-        tx: &mut Tx,
-        account: &AccountRef,
-        chat: &kabar_domain::inbound::Chat,
-        change: &GroupChange,
-    ) -> Result<(), StoreError> {
-        let kabar_domain::inbound::Chat::Group { external_id, title, .. } = chat else { return Ok(()) };
-        let organisation = account.organisation_id;
-        let key = (account.id, external_id.clone());
-        let known = apply::channels(tx, Vec::from([key.clone()])).await?.remove(&key);
-        let channel = if let Some(channel) = known {
-            channel
-        } else {
-            let channel = ChannelId::new(&self.engine.clock);
-            let title = match change {
-                GroupChange::Title(title) => title,
-                _ => title.as_ref().unwrap_or(external_id),
-            };
-            apply::insert_group_channel(tx, account, channel, external_id, title, self.now).await?;
-            self.event(
-                organisation,
-                "channel.created",
-                channel.uuid(),
-                Some(r#"{"status":"pending"}"#.into()),
-            );
-            channel
-        };
-        let (title, status) = match change {
-            GroupChange::Title(title) => (Some(title.as_str()), None),
-            GroupChange::Membership { active: false } | GroupChange::Deleted => {
-                (None, Some(ChannelStatus::Disconnected))
-            }
-            // Back in a group: a person confirms it, as for a new one.
-            GroupChange::Membership { active: true } => {
-                let was = changes::channel_status(tx, organisation, channel).await?;
-                (None, (was == Some(ChannelStatus::Disconnected)).then_some(ChannelStatus::Pending))
-            }
-        };
-        changes::change_group(tx, organisation, channel, title, status, self.now).await?;
-        let data = json!({ "display_name": title, "status": status });
-        self.event(organisation, "channel.updated", channel.uuid(), Some(data.to_string()));
-        Ok(())
     }
 
     async fn account(

@@ -4,12 +4,14 @@ mod client;
 mod direct;
 mod errors;
 mod files;
+mod groups;
 mod parse;
 mod send;
 
 pub use client::{BotInfo, Client, WebhookInfo};
 pub use direct::edit;
 pub use errors::classify;
+pub use groups::{ADMIN_RIGHTS, ChatInfo, ChatMember};
 pub use parse::parse;
 pub use send::request;
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod errors;
+mod groups;
 mod media;
 mod parse;
 mod receipts;
@@ -11,6 +12,7 @@ mod templates;
 
 pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
+pub use groups::{Failed, GroupInfo, JoinRequest, MAX_PARTICIPANTS, NewGroup};
 pub use media::MediaInfo;
 pub use parse::parse;
 pub use send::payload;

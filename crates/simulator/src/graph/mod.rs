@@ -22,6 +22,7 @@ use url::Url;
 
 pub(crate) use accounts::handshake;
 pub(crate) use error::GraphError;
+pub(crate) use groups::{act as act_in_group, id_of as group_id};
 pub(crate) use media::MediaFile;
 
 use crate::config::Number;
@@ -220,7 +221,7 @@ async fn route(
             ("POST", "register") => accounts::register(params),
             ("POST", "deregister" | "request_code" | "verify_code") => Ok(success()),
             ("GET" | "POST", "whatsapp_business_profile") => Ok(accounts::profile(method, number)),
-            ("POST", "groups") => groups::create(inner, number, params),
+            ("POST", "groups") => groups::create(inner, number, params, fault),
             ("GET", "groups") => Ok(groups::list(inner, number)),
             _ => Err(call.unknown()),
         };

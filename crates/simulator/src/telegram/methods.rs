@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::content::{self, Content};
-use super::{Answer, BotError, files, user, webhook};
+use super::{Answer, BotError, files, groups, user, webhook};
 use crate::config::Bot;
 use crate::ids::{now_ms, now_seconds};
 use crate::params::Params;
@@ -92,7 +92,11 @@ pub(super) async fn call(
         "getFile" => files::get(inner, bot, params).map(Into::into),
         "getChat" => {
             let chat = chat_id(params)?;
-            let mut info = inner.telegram().bot(&bot.token).chat(chat);
+            let mut telegram = inner.telegram();
+            let state = telegram.bot(&bot.token);
+            let mut info = state.chat(chat);
+            groups::describe(&mut info, state.chats.entry(chat).or_default());
+            drop(telegram);
             info["accent_color_id"] = json!(0);
             info["max_reaction_count"] = json!(11);
             info["accepted_gift_types"] = json!({
@@ -136,6 +140,7 @@ pub(super) async fn call(
             }
         }
         "setMyCommands" | "leaveChat" | "logOut" | "close" => Ok(json!(true).into()),
+        _ if groups::NAMES.contains(&method) => groups::call(inner, bot, method, chat_id(params)?, params),
         _ if method.starts_with("send") && NAMES.contains(&method) => {
             let chat = chat_id(params)?;
             let content = content::of(inner, bot, method, params)?;

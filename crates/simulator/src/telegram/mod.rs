@@ -2,11 +2,12 @@
 
 mod content;
 mod files;
+mod groups;
 mod methods;
 mod text;
 mod webhook;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use axum::Json;
@@ -58,7 +59,8 @@ impl Call {
             return Self { token, method: "file".to_owned(), path: rest.to_owned() };
         }
         let name = rest.strip_prefix("test/").unwrap_or(rest).trim_end_matches('/');
-        let known = methods::NAMES.iter().find(|known| known.eq_ignore_ascii_case(name));
+        let mut names = methods::NAMES.iter().chain(groups::NAMES);
+        let known = names.find(|known| known.eq_ignore_ascii_case(name));
         Self { token, method: known.map_or(name, |known| known).to_owned(), path: String::new() }
     }
 }
@@ -163,6 +165,14 @@ struct Chat {
     /// Names and type as the last inbound message gave them.
     info: Option<Value>,
     last_message: i64,
+    description: Option<String>,
+    invite_link: Option<String>,
+    /// `ChatMember` objects by user.
+    members: BTreeMap<i64, Value>,
+    /// The bot's own.
+    own: Option<Value>,
+    /// Who asks to be let in: `User` objects.
+    requests: BTreeMap<i64, Value>,
 }
 
 impl TelegramState {
@@ -219,6 +229,7 @@ impl BotState {
 
     /// Learns the chat, the message and the callback query that an inbound update brings.
     fn learn(&mut self, update: &Value) {
+        groups::learn(self, update);
         for kind in ["message", "edited_message", "channel_post", "edited_channel_post"] {
             if let Some(message) = update.get(kind) {
                 self.learn_message(message);

@@ -242,3 +242,56 @@ async fn groups_are_announced_by_webhook() {
     let link = harness.request("GET", &format!("/v25.0/{id}/invite_link"), Some(TOKEN), None).await;
     assert_eq!(link.body["invite_link"], group["invite_link"]);
 }
+
+#[tokio::test]
+async fn people_join_through_the_link_ask_and_are_put_out() {
+    let harness = Harness::start().await;
+    let body =
+        json!({"messaging_product": "whatsapp", "subject": "A", "join_approval_mode": "approval_required"});
+    harness.request("POST", &format!("/v25.0/{NUMBER}/groups"), Some(TOKEN), Some(body)).await;
+    let group = |bodies: &[serde_json::Value]| {
+        bodies.last().unwrap()["entry"][0]["changes"][0]["value"]["groups"][0].clone()
+    };
+    let id = group(&harness.webhook.bodies(1).await)["group_id"].as_str().unwrap().to_owned();
+    let act = |action: &str| {
+        let body = json!({"group_id": id, "from": PERSON, "action": action});
+        harness.control("/whatsapp/groups", body)
+    };
+    assert_eq!(act("join").await.status, 200);
+    let asked = group(&harness.webhook.bodies(2).await);
+    assert_eq!((&asked["type"], &asked["wa_id"]), (&json!("group_join_request_created"), &json!(PERSON)));
+    let requests = format!("/v25.0/{id}/join_requests");
+    let listed = harness.request("GET", &requests, Some(TOKEN), None).await;
+    assert_eq!(listed.body["data"][0]["join_request_id"], asked["join_request_id"]);
+    let approve =
+        json!({"messaging_product": "whatsapp", "join_requests": [asked["join_request_id"], "404"]});
+    let approved = harness.request("POST", &requests, Some(TOKEN), Some(approve)).await;
+    assert_eq!(approved.body["approved_join_requests"], json!([asked["join_request_id"]]));
+    assert_eq!(approved.body["failed_join_requests"][0]["errors"][0]["code"], 131_213);
+    assert_eq!(group(&harness.webhook.bodies(3).await)["added_participants"][0]["wa_id"], PERSON);
+    let info = harness.request("GET", &format!("/v25.0/{id}?fields=participants"), Some(TOKEN), None).await;
+    assert_eq!(info.body["participants"][0]["wa_id"], PERSON);
+
+    let remove =
+        json!({"messaging_product": "whatsapp", "participants": [{"user": PERSON}, {"user": "404"}]});
+    harness.request("DELETE", &format!("/v25.0/{id}/participants"), Some(TOKEN), Some(remove)).await;
+    let removed = group(&harness.webhook.bodies(4).await);
+    assert_eq!(removed["removed_participants"][0]["wa_id"], PERSON);
+    assert_eq!(removed["failed_participants"][0]["errors"][0]["code"], 131_212);
+    assert_eq!(act("join").await.status, 422, "who was removed cannot come back");
+    assert_eq!(act("suspend").await.status, 200);
+    let refused = harness.request("DELETE", &format!("/v25.0/{id}"), Some(TOKEN), None).await;
+    assert_eq!((refused.status, &refused.body["error"]["code"]), (403, &json!(131_207)));
+}
+
+#[tokio::test]
+async fn a_group_can_fail_after_it_was_asked_for() {
+    let harness = Harness::start().await;
+    harness.control("/faults", json!({"kind": "fail_status", "method": "groups", "code": 131_211})).await;
+    let body = json!({"messaging_product": "whatsapp", "subject": "A"});
+    let asked = harness.request("POST", &format!("/v25.0/{NUMBER}/groups"), Some(TOKEN), Some(body)).await;
+    let bodies = harness.webhook.bodies(1).await;
+    let change = &bodies[0]["entry"][0]["changes"][0]["value"]["groups"][0];
+    assert_eq!(change["request_id"], asked.body["request_id"]);
+    assert_eq!((&change["group_id"], &change["errors"][0]["code"]), (&json!(null), &json!(131_211)));
+}

@@ -148,3 +148,37 @@ async fn files_are_uploaded_described_and_downloaded() {
     assert_eq!(messages.len(), 2);
     assert_eq!(messages[0]["media_group_id"], messages[1]["media_group_id"]);
 }
+
+#[tokio::test]
+async fn a_bot_manages_its_groups() {
+    let harness = Harness::start().await;
+    let url = harness.simulator.config().webhook_whatsapp.unwrap();
+    harness.bot("setWebhook", json!({"url": url, "allowed_updates": ["message", "chat_member"]})).await;
+    let chat = -1_002_000_000_001_i64;
+    let sari = json!({"id": 9, "first_name": "Sari"});
+    let said = json!({"chat_id": chat, "from": sari, "text": "hi"});
+    harness.control("/telegram/inbound", said).await;
+    let link = harness.bot("createChatInviteLink", json!({"chat_id": chat, "member_limit": 2})).await;
+    assert!(link.body["result"]["invite_link"].as_str().unwrap().starts_with("https://t.me/+"));
+    let primary = harness.bot("exportChatInviteLink", json!({"chat_id": chat})).await;
+    let info = harness.bot("getChat", json!({"chat_id": chat})).await;
+    assert_eq!(info.body["result"]["invite_link"], primary.body["result"]);
+    let stranger = json!({"chat_id": chat, "user_id": 10, "can_invite_users": true});
+    let refused = harness.bot("promoteChatMember", stranger).await;
+    assert_eq!(refused.body["description"], "Bad Request: USER_NOT_PARTICIPANT");
+    let promote = json!({"chat_id": chat, "user_id": 9, "can_invite_users": true});
+    assert_eq!(harness.bot("promoteChatMember", promote).await.status, 200);
+    let admins = harness.bot("getChatAdministrators", json!({"chat_id": chat})).await;
+    assert_eq!(admins.body["result"][0]["user"]["id"], 9);
+    assert_eq!(harness.bot("getChatMemberCount", json!({"chat_id": chat})).await.body["result"], 2);
+    assert_eq!(harness.bot("banChatMember", json!({"chat_id": chat, "user_id": 9})).await.status, 200);
+    let bodies = harness.webhook.bodies(3).await;
+    let told =
+        |status: &str| bodies.iter().any(|body| body["chat_member"]["new_chat_member"]["status"] == status);
+    assert!(told("administrator") && told("kicked"), "{bodies:?}");
+    let demoted = json!({"update": {"my_chat_member": {"chat": {"id": chat, "type": "supergroup"},
+        "new_chat_member": {"status": "member", "user": {"id": 123_456}}}}});
+    harness.control("/telegram/inbound", demoted).await;
+    let refused = harness.bot("setChatTitle", json!({"chat_id": chat, "title": "B"})).await;
+    assert_eq!(refused.body["description"], "Bad Request: not enough rights to change chat title");
+}

@@ -6,6 +6,7 @@ mod bulk;
 mod commits;
 mod conversations;
 mod files;
+mod groups;
 mod idempotency;
 mod jobs;
 mod lists;

@@ -1,6 +1,9 @@
 //! Messages and their edits: who, where, when, and in reply to what.
 
-use kabar_domain::inbound::{Chat, Edit, Event, GroupChange, InboundMessage, Origin, Party};
+use kabar_domain::channel::{MemberRole, MemberStatus};
+use kabar_domain::inbound::{
+    Chat, Edit, Event, GroupChange, GroupFacts, InboundMessage, MemberChange, Origin, Party,
+};
 use kabar_domain::message::{MessageKind, MessageStatus};
 use serde_json::{Map, Value, json};
 
@@ -36,9 +39,15 @@ pub(super) fn message(context: Context, object: &Value) -> Result<Vec<Event>, St
     {
         events.push(Event::Group {
             chat: place.chat.clone(),
-            change: GroupChange::Title(title.to_owned()),
+            change: GroupChange::Settings(GroupFacts {
+                title: Some(title.to_owned()),
+                ..GroupFacts::default()
+            }),
             occurred_at,
         });
+    }
+    if let Some(change) = members(object).filter(|_| !place.is_private()) {
+        events.push(Event::Group { chat: place.chat.clone(), change, occurred_at });
     }
     let echo = echo && content.kind != MessageKind::System;
     events.push(Event::Message(Box::new(InboundMessage {
@@ -59,6 +68,25 @@ pub(super) fn message(context: Context, object: &Value) -> Result<Vec<Event>, St
         chat: place.chat,
     })));
     Ok(events)
+}
+
+/// Who came or went, as a service message tells it.
+fn members(message: &Value) -> Option<GroupChange> {
+    let changes: Vec<MemberChange> =
+        if let Some(joined) = message.get("new_chat_members").and_then(Value::as_array) {
+            joined.iter().filter_map(|user| change(user, MemberStatus::Joined, MemberRole::Member)).collect()
+        } else {
+            let left = message.get("left_chat_member")?;
+            let actor = message.get("from").and_then(|from| int(from, "id"));
+            let themselves = actor.is_none() || actor == int(left, "id");
+            let status = if themselves { MemberStatus::Left } else { MemberStatus::Removed };
+            change(left, status, MemberRole::Member).into_iter().collect()
+        };
+    (!changes.is_empty()).then_some(GroupChange::Members(changes))
+}
+
+pub(super) fn change(user: &Value, status: MemberStatus, role: MemberRole) -> Option<MemberChange> {
+    Some(MemberChange { party: party(user)?, status, role, request_id: None })
 }
 
 pub(super) fn edit(context: Context, object: &Value) -> Result<Vec<Event>, String> {

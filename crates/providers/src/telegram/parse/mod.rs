@@ -13,6 +13,8 @@ use kabar_domain::Timestamp;
 use kabar_domain::inbound::{AccountKey, Event, Update};
 use serde_json::{Map, Value};
 
+pub(super) use read::party;
+
 /// What an update's handler needs beside the object itself.
 #[derive(Clone, Copy)]
 struct Context<'a> {

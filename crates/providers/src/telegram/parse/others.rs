@@ -1,6 +1,7 @@
 //! Updates that are no messages: taps, reactions, memberships, deletions, and kinds not known yet.
 
-use kabar_domain::inbound::{Chat, Event, GroupChange, InboundMessage, Origin, Party};
+use kabar_domain::channel::{MemberRole, MemberStatus};
+use kabar_domain::inbound::{Chat, Event, GroupChange, InboundMessage, MemberChange, Origin, Party};
 use kabar_domain::message::MessageKind;
 use serde_json::{Map, Value, json};
 
@@ -134,7 +135,25 @@ pub(super) fn membership(context: Context, object: &Value) -> Result<Vec<Event>,
     copy(object, &["invite_link", "via_join_request", "via_chat_folder_invite_link"], &mut payload);
     let party = object.get("from").and_then(party).or_else(|| party(place.object));
     let party = party.ok_or("The chat has no integer id.")?;
-    Ok(vec![notice(context, place.chat, party, body, payload, object)])
+    let status = match (new.inside, new.status) {
+        (true, _) => MemberStatus::Joined,
+        (false, "left") if self_made => MemberStatus::Left,
+        (false, _) => MemberStatus::Removed,
+    };
+    let change = subject.and_then(|user| messages::change(user, status, new.role()));
+    let mut events = members(context, &place, change, object);
+    events.push(notice(context, place.chat, party, body, payload, object));
+    Ok(events)
+}
+
+/// A change of one member, as a fact about the group.
+fn members(context: Context, place: &Place, change: Option<MemberChange>, object: &Value) -> Vec<Event> {
+    let event = |change| Event::Group {
+        chat: place.chat.clone(),
+        change: GroupChange::Members(vec![change]),
+        occurred_at: time(object, "date").unwrap_or(context.received_at),
+    };
+    change.filter(|_| !place.is_private()).map(event).into_iter().collect()
 }
 
 /// One side of a `ChatMemberUpdated`.
@@ -155,6 +174,14 @@ impl<'a> Standing<'a> {
         };
         Self { status, inside, user: member.get("user") }
     }
+
+    fn role(&self) -> MemberRole {
+        match self.status {
+            "creator" => MemberRole::Owner,
+            "administrator" => MemberRole::Admin,
+            _ => MemberRole::Member,
+        }
+    }
 }
 
 fn statuses(context: Context, old: &Standing, new: &Standing) -> Map<String, Value> {
@@ -174,7 +201,17 @@ pub(super) fn join_request(context: Context, object: &Value) -> Result<Vec<Event
     payload.insert("members".to_owned(), from.into_iter().map(member).collect());
     copy(object, &["bio", "invite_link", "query_id", "user_chat_id"], &mut payload);
     let body = format!("{} asks to join", called(from));
-    Ok(vec![notice(context, place.chat, party, body, payload, object)])
+    let asked =
+        from.and_then(|from| messages::change(from, MemberStatus::Requested, MemberRole::Member)).map(
+            // Telegram answers requests by the person's id.
+            |change| MemberChange {
+                request_id: from.and_then(|from| int(from, "id")).map(|id| id.to_string()),
+                ..change
+            },
+        );
+    let mut events = members(context, &place, asked, object);
+    events.push(notice(context, place.chat, party, body, payload, object));
+    Ok(events)
 }
 
 /// Deletions in a business account's chats, each with where it is below the update's field.

@@ -40,7 +40,7 @@ pub(super) fn full_name(value: &Value) -> Option<String> {
 }
 
 /// The person or chat an object with an `id` stands for.
-pub(super) fn party(value: &Value) -> Option<Party> {
+pub(in crate::telegram) fn party(value: &Value) -> Option<Party> {
     let id = int(value, "id")?;
     Some(Party {
         identities: vec![Identity::new(IdentityKind::Telegram, id.to_string())],

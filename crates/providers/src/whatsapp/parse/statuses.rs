@@ -64,7 +64,7 @@ pub(super) fn status(value: Value, of_calls: bool) -> Result<Event, String> {
     }))
 }
 
-fn error(report: &Object) -> Option<ProviderError> {
+pub(super) fn error(report: &Object) -> Option<ProviderError> {
     let error = report.get("errors")?.as_array()?.first()?.as_object()?;
     let code = match error.get("code") {
         Some(Value::Number(code)) => code.as_i64(),

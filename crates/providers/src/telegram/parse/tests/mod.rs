@@ -4,7 +4,7 @@ mod service;
 mod updates;
 
 use kabar_domain::Timestamp;
-use kabar_domain::inbound::{AccountKey, Event, InboundMessage, Update};
+use kabar_domain::inbound::{AccountKey, Event, GroupChange, InboundMessage, MemberChange, Update};
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp::from_unix(1_764_000_000);
@@ -37,9 +37,21 @@ fn failure(body: &Value) -> String {
     updates.remove(0).event.unwrap_err()
 }
 
+/// The one line an update shows, which may follow a fact about its group.
 fn shown(body: &Value) -> InboundMessage {
-    match event(body) {
-        Event::Message(message) => *message,
+    match &events(body)[..] {
+        [Event::Message(message)] | [Event::Group { .. }, Event::Message(message)] => (**message).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The one member that an update is about.
+fn member(body: &Value) -> MemberChange {
+    match &events(body)[..] {
+        [Event::Group { change: GroupChange::Members(members), .. }, Event::Message(_)] => {
+            assert_eq!(members.len(), 1);
+            members[0].clone()
+        }
         other => panic!("{other:?}"),
     }
 }

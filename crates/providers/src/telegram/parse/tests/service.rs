@@ -1,5 +1,5 @@
 use kabar_domain::Timestamp;
-use kabar_domain::inbound::{Chat, Event, GroupChange, Origin};
+use kabar_domain::inbound::{Chat, Event, GroupChange, GroupFacts, Origin};
 use kabar_domain::message::MessageKind;
 use serde_json::{Value, json};
 
@@ -85,7 +85,8 @@ fn every_service_message_is_a_line() {
 fn a_new_title_is_a_fact_and_a_line() {
     let events = events(&update("message", &grouped(&json!({ "new_chat_title": "Pelanggan" }))));
     let [Event::Group { change, .. }, Event::Message(message)] = &events[..] else { panic!("{events:?}") };
-    assert_eq!(change, &GroupChange::Title("Pelanggan".to_owned()));
+    let facts = GroupFacts { title: Some("Pelanggan".to_owned()), ..GroupFacts::default() };
+    assert_eq!(change, &GroupChange::Settings(facts));
     assert_eq!(message.body.as_deref(), Some("Budi Santoso named the group \"Pelanggan\""));
 }
 

@@ -1,9 +1,12 @@
 use kabar_domain::Timestamp;
+use kabar_domain::channel::{MemberRole, MemberStatus};
 use kabar_domain::inbound::{Chat, Event, GroupChange};
 use kabar_domain::message::MessageKind;
 use serde_json::{Value, json};
 
-use super::{DATE, NOW, budi, direct, event, events, failure, group, private, read, shown, update};
+use super::{
+    DATE, NOW, budi, direct, event, events, failure, group, grouped, member, private, read, shown, update,
+};
 
 #[test]
 fn only_an_object_is_an_update() {
@@ -129,18 +132,23 @@ fn other_peoples_membership() {
     let standing = |user: &Value, status: &str| json!({ "user": user, "status": status });
     let ani = json!({ "id": 5, "first_name": "Ani" });
     let cases = [
-        (&budi(), "left", "member", "Budi Santoso joined"),
-        (&budi(), "member", "left", "Budi Santoso left"),
-        (&ani, "left", "member", "Budi Santoso added Ani"),
-        (&ani, "member", "kicked", "Budi Santoso banned Ani"),
-        (&ani, "kicked", "left", "Budi Santoso unbanned Ani"),
-        (&ani, "member", "left", "Budi Santoso removed Ani"),
-        (&ani, "member", "administrator", "Budi Santoso made Ani an administrator"),
-        (&ani, "administrator", "member", "Budi Santoso changed what Ani may do"),
+        (&budi(), "left", "member", "Budi Santoso joined", MemberStatus::Joined),
+        (&budi(), "member", "left", "Budi Santoso left", MemberStatus::Left),
+        (&ani, "left", "member", "Budi Santoso added Ani", MemberStatus::Joined),
+        (&ani, "member", "kicked", "Budi Santoso banned Ani", MemberStatus::Removed),
+        (&ani, "kicked", "left", "Budi Santoso unbanned Ani", MemberStatus::Removed),
+        (&ani, "member", "left", "Budi Santoso removed Ani", MemberStatus::Removed),
+        (&ani, "member", "administrator", "Budi Santoso made Ani an administrator", MemberStatus::Joined),
+        (&ani, "administrator", "member", "Budi Santoso changed what Ani may do", MemberStatus::Joined),
     ];
-    for (user, old, new, body) in cases {
-        let message =
-            shown(&update("chat_member", &membership(&group(), &standing(user, old), &standing(user, new))));
+    for (user, old, new, body, status) in cases {
+        let update = update("chat_member", &membership(&group(), &standing(user, old), &standing(user, new)));
+        let member = member(&update);
+        assert_eq!(member.status, status, "{old} {new}");
+        assert_eq!(member.party.identities[0].value, user["id"].to_string());
+        let role = if new == "administrator" { MemberRole::Admin } else { MemberRole::Member };
+        assert_eq!(member.role, role);
+        let message = shown(&update);
         assert_eq!((message.kind, message.body.as_deref()), (MessageKind::System, Some(body)));
         assert_eq!(message.payload["members"][0]["id"], user["id"].to_string());
     }
@@ -150,12 +158,29 @@ fn other_peoples_membership() {
 fn a_join_request_is_a_line_in_the_group() {
     let request =
         json!({ "chat": group(), "from": budi(), "user_chat_id": 777_001, "date": DATE, "bio": "Teknisi" });
-    let message = shown(&update("chat_join_request", &request));
+    let update = update("chat_join_request", &request);
+    let asked = member(&update);
+    assert_eq!((asked.status, asked.request_id.as_deref()), (MemberStatus::Requested, Some("777001")));
+    let message = shown(&update);
     assert_eq!(
         (message.kind, message.body.as_deref()),
         (MessageKind::System, Some("Budi Santoso asks to join"))
     );
     assert_eq!(message.payload["bio"], "Teknisi");
+}
+
+#[test]
+fn service_lines_tell_of_members_too() {
+    let ani = json!({ "id": 5, "first_name": "Ani" });
+    let cases = [
+        (json!({ "new_chat_members": [ani] }), "5", MemberStatus::Joined),
+        (json!({ "left_chat_member": ani }), "5", MemberStatus::Removed),
+        (json!({ "left_chat_member": budi() }), "777001", MemberStatus::Left),
+    ];
+    for (fields, id, status) in cases {
+        let member = member(&update("message", &grouped(&fields)));
+        assert_eq!((member.party.identities[0].value.as_str(), member.status), (id, status));
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn check(sent: &Value, updates: &[Update]) {
 #[test]
 fn everything_is_read() {
     let updates = read(&everything());
-    assert_eq!(updates.len(), 24);
+    assert_eq!(updates.len(), 25);
     assert!(updates.iter().all(|update| update.event.is_ok()), "{updates:#?}");
 }
 

@@ -1,6 +1,8 @@
+use kabar_domain::channel::MemberStatus;
 use kabar_domain::clock::Timestamp;
 use kabar_domain::inbound::{
-    AccountChange, AccountKey, Chat, Event, GroupChange, Identity, IdentityKind, StatusUpdate, TemplateChange,
+    AccountChange, AccountKey, Chat, Event, GroupChange, GroupFacts, Identity, IdentityKind, StatusUpdate,
+    TemplateChange,
 };
 use kabar_domain::message::{MessageKind, MessageStatus};
 use serde_json::{Value, json};
@@ -287,17 +289,18 @@ fn a_user_id_update_is_an_identity_change() {
     assert!(matches!(event(&body("user_id_update", json!({}))), Event::Other { .. }));
 }
 
-fn group(field: &str, own: Value) -> Event {
+fn group(field: &str, own: Value) -> Vec<Event> {
     let mut value = json!({"timestamp": "1749416383", "group_id": "G1", "request_id": "R1"});
     if let (Value::Object(value), Value::Object(own)) = (&mut value, own) {
         value.extend(own);
     }
-    event(&body(field, json!({"groups": [value]})))
+    let updates = read(&body(field, json!({"groups": [value]})));
+    updates.into_iter().map(|update| update.event.unwrap()).collect()
 }
 
 #[test]
 fn a_groups_life_and_settings_are_facts_about_it() {
-    let change = |field: &str, own: Value| match group(field, own) {
+    let change = |field: &str, own: Value| match group(field, own).remove(0) {
         Event::Group { chat: Chat::Group { external_id, .. }, change, .. } => {
             assert_eq!(external_id, "G1");
             Some(change)
@@ -308,52 +311,83 @@ fn a_groups_life_and_settings_are_facts_about_it() {
         }
         other => panic!("{other:?}"),
     };
-    let title = || Some(GroupChange::Title("Plants".to_owned()));
+    let titled = || GroupFacts { title: Some("Plants".to_owned()), ..GroupFacts::default() };
     let life = "group_lifecycle_update";
-    assert_eq!(change(life, json!({"type": "group_create", "subject": "Plants"})), title());
-    assert_eq!(change(life, json!({"type": "group_create", "group_id": null, "errors": [{}]})), None);
+    let created = json!({"type": "group_create", "subject": "Plants", "description": "Green",
+        "invite_link": "https://chat.whatsapp.com/x", "join_approval_mode": "auto_approve"});
+    let facts = GroupFacts {
+        description: Some("Green".to_owned()),
+        invite_link: Some("https://chat.whatsapp.com/x".to_owned()),
+        join_approval_mode: Some("auto_approve".to_owned()),
+        ..titled()
+    };
+    let request_id = Some("R1".to_owned());
+    assert_eq!(change(life, created), Some(GroupChange::Created { request_id, facts }));
     assert_eq!(change(life, json!({"type": "group_delete"})), Some(GroupChange::Deleted));
     assert_eq!(change(life, json!({"type": "group_delete", "errors": [{"code": 131_000}]})), None);
     let settings = "group_settings_update";
     let subject = |ok: bool| json!({"type": "group_settings_update", "group_subject": {"text": "Plants", "update_successful": ok}});
-    assert_eq!(change(settings, subject(true)), title());
+    assert_eq!(change(settings, subject(true)), Some(GroupChange::Settings(titled())));
     assert_eq!(change(settings, subject(false)), None);
     let status = "group_status_update";
-    let membership = |active| Some(GroupChange::Membership { active });
-    assert_eq!(change(status, json!({"type": "group_suspend"})), membership(false));
-    assert_eq!(change(status, json!({"type": "group_suspend_cleared"})), membership(true));
+    assert_eq!(change(status, json!({"type": "group_suspend"})), Some(GroupChange::Suspended(true)));
+    assert_eq!(change(status, json!({"type": "group_suspend_cleared"})), Some(GroupChange::Suspended(false)));
 }
 
 #[test]
-fn members_come_and_go_as_messages_in_the_group() {
-    let said = |own: Value| match group("group_participants_update", own) {
-        Event::Message(said) => *said,
+fn a_group_that_was_not_made_names_its_request_and_why() {
+    let refused = json!({"type": "group_create", "group_id": null,
+        "errors": [{"code": 131_214, "title": "Paused", "error_data": {"details": "Seven days."}}]});
+    let [Event::GroupRefused { request_id, error, .. }] = &group("group_lifecycle_update", refused)[..]
+    else {
+        panic!();
+    };
+    assert_eq!((request_id.as_str(), error.code), ("R1", 131_214));
+    let unexplained = json!({"type": "group_create", "group_id": null});
+    assert!(matches!(group("group_lifecycle_update", unexplained)[..], [Event::Other { .. }]));
+}
+
+#[test]
+fn members_come_and_go_as_facts_and_as_messages_in_the_group() {
+    let said = |own: Value| match &group("group_participants_update", own)[..] {
+        [Event::Group { change: GroupChange::Members(changes), .. }, Event::Message(said)] => {
+            (changes.clone(), (**said).clone())
+        }
         other => panic!("{other:?}"),
     };
     let added = json!({"type": "group_participants_add", "reason": "invite_link",
-        "added_participants": [{"wa_id": "16505551234"}, {"user_id": "US.2"}]});
-    let first = said(added.clone());
+        "added_participants": [{"wa_id": "16505551234"}, {"user_id": "US.2", "username": "budi"}]});
+    let (changes, first) = said(added.clone());
     assert_eq!(first.kind, MessageKind::System);
     assert_eq!(first.chat, Chat::Group { external_id: "G1".to_owned(), title: None, topic: None });
     assert_eq!(first.party.identities, [wa_id("16505551234")]);
     assert_eq!(
         first.payload,
         json!({"event": "group_participants_add", "reason": "invite_link", "request_id": "R1",
-            "members": [{"wa_id": "16505551234"}, {"user_id": "US.2"}]})
+            "members": [{"wa_id": "16505551234"}, {"user_id": "US.2", "username": "budi"}]})
     );
     assert!(first.provider_message_id.starts_with("group:G1:group_participants_add:1749416383:"));
-    assert_eq!(first.provider_message_id, said(added).provider_message_id);
-    let other = said(
-        json!({"type": "group_remove_participants", "removed_participants": [{"input": "+1 650 555 1234"}]}),
-    );
+    assert_eq!(first.provider_message_id, said(added).1.provider_message_id);
+    assert!(changes.iter().all(|change| change.status == MemberStatus::Joined));
+    assert_eq!(changes[1].party.identities, [Identity::new(IdentityKind::Bsuid, "US.2")]);
+    assert_eq!(changes[1].party.username.as_deref(), Some("budi"));
+    let removed =
+        json!({"type": "group_remove_participants", "removed_participants": [{"input": "+1 650 555 1234"}]});
+    let (changes, other) = said(removed.clone());
     assert_ne!(first.provider_message_id, other.provider_message_id);
     assert_eq!(other.party.identities, first.party.identities);
-    let request =
-        said(json!({"type": "group_join_request_created", "join_request_id": "J", "user_id": "US.9"}));
-    assert_eq!(request.payload["members"], json!([{"user_id": "US.9"}]));
+    assert_eq!(changes[0].status, MemberStatus::Removed);
+    let mut left = removed;
+    left["initiated_by"] = json!("participant");
+    assert_eq!(said(left).0[0].status, MemberStatus::Left);
+    let request = |event: &str| json!({"type": event, "join_request_id": "J", "user_id": "US.9"});
+    let (changes, asked) = said(request("group_join_request_created"));
+    assert_eq!(asked.payload["members"], json!([{"user_id": "US.9"}]));
+    assert_eq!((changes[0].status, changes[0].request_id.as_deref()), (MemberStatus::Requested, Some("J")));
+    assert_eq!(said(request("group_join_request_revoked")).0[0].status, MemberStatus::Declined);
     let nobody =
         group("group_participants_update", json!({"type": "group_participants_remove", "errors": [{}]}));
-    assert!(matches!(nobody, Event::Other { .. }));
+    assert!(matches!(nobody[..], [Event::Other { .. }]));
 }
 
 #[test]
@@ -363,8 +397,8 @@ fn what_stands_beside_a_group_is_taken_with_it() {
             "removed_participants": [{"wa_id": "1"}]}],
         "initiated_by": "business",
     });
-    let update = one(&body("group_participant_update", value));
-    assert_eq!(update.account, AccountKey::PhoneNumber(NUMBER.to_owned()));
-    let Ok(Event::Message(said)) = update.event else { panic!() };
+    let updates = read(&body("group_participant_update", value));
+    assert!(updates.iter().all(|update| update.account == AccountKey::PhoneNumber(NUMBER.to_owned())));
+    let Ok(Event::Message(said)) = &updates[1].event else { panic!() };
     assert_eq!(said.payload["initiated_by"], "business");
 }
