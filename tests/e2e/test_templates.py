@@ -1,4 +1,4 @@
-"""Templates: read from Meta, listed, and sent as the seeds' clients send them."""
+"""Templates: read from Meta, made and submitted, listed, and sent as the seeds' clients send them."""
 
 import pytest
 
@@ -196,3 +196,51 @@ def test_a_send_token_is_enough(organisation, account, api, meta, read):
     caller = organisation.caller("send")
     assert data(caller.post("/templates/send", request | {"variables": ["7", "9"]}), 200)["type"] == "template"
     refused(organisation.caller("read").post("/templates/send", request), 403)
+
+
+@pytest.fixture
+def reviewed(simulator):
+    """Meta takes its time over new templates."""
+    simulator.configure(new_template_status="PENDING")
+    yield
+    simulator.configure(new_template_status="APPROVED")
+
+
+def test_from_draft_to_message(api, account, simulator, reviewed):
+    new = {"channel_id": account.channel_id, "name": "siap", "language": "id", "category": "UTILITY"}
+    draft = data(api.post("/templates", new | {"components": ORDER}), 201)
+    assert (draft["status"], draft["provider_id"], draft["variables"]["body"]) == ("DRAFT", None, ["1", "2"])
+    path = f"/templates/{draft['id']}"
+    components = [body("Pesanan {{1}} untuk {{2}} sudah siap.", "12345", "Ani")]
+    assert data(api.patch(path, {"components": components}))["components"] == components
+    submitted = data(api.post(f"{path}/submit"), 200)
+    assert submitted["status"] == "PENDING" and submitted["provider_id"] and submitted["submitted_at"]
+    assert "pending" in refused(api.post(f"{path}/submit"), 409)["message"]
+    assert "pending" in refused(api.patch(path, {"components": ORDER}), 409)["message"]
+
+    decision = {"waba_id": account.number.waba_id, "name": "siap", "language": "id", "status": "APPROVED"}
+    simulator.post("templates", decision)
+    eventually(lambda: data(api.get(path))["status"] == "APPROVED")
+    request = {"channel_id": account.channel_id, "wa_id": recipient(), "template_name": "siap"}
+    message = data(api.post("/templates/send", request | {"variables": ["7", "Ani"]}), 200)
+    assert message["body"] == "Pesanan 7 untuk Ani sudah siap."
+
+    refused(api.patch(path, {"category": "MARKETING"}), 422)
+    assert data(api.patch(path, {"components": ORDER}))["components"][0]["text"] == ORDER[0]["text"]
+    assert api.delete(path).status_code == 204
+    refused(api.delete(path), 404, "Template not found.")
+    assert [row["id"] for row in api.all("/templates", status="DELETED")] == [draft["id"]]
+    refused(api.post("/templates/send", request | {"variables": ["7", "Ani"]}), 404, "Template not found.")
+
+
+def test_a_wrong_template_is_refused_by_its_places(api, account):
+    missing = refused(api.post("/templates", {}), 422)
+    assert missing["errors"].keys() == {"name", "language", "category", "components"}
+    new = {"name": "siap", "language": "id", "category": "UTILITY"}
+    wrong = [{"type": "HEADER", "format": "IMAGE"}, body("{{1}} sudah siap.")]
+    answer = refused(api.post("/templates", new | {"components": wrong}), 422)
+    places = {"components.0.example.header_handle", "components.1.text", "components.1.example"}
+    assert answer["errors"].keys() == places
+    for odd in ("x", {"type": "BODY"}, [1, None, "x"], [[]]):
+        refused(api.post("/templates", new | {"components": odd}), 422)
+    assert api.all("/templates", status="DRAFT") == []

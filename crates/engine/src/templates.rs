@@ -1,13 +1,18 @@
 //! Templates: the messages that WhatsApp lets a business send first.
 
+mod check;
 mod compose;
+mod create;
+mod delete;
 mod fill;
 mod form;
 mod preview;
+mod submit;
 mod sync;
 mod text;
+mod update;
 
-use kabar_domain::{Ability, ChannelId, TemplateId};
+use kabar_domain::{Ability, ChannelId, OrganisationId, TemplateId};
 use kabar_store::{Window, channels, templates};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -20,6 +25,7 @@ use crate::rules;
 
 pub(crate) use compose::compose;
 pub use compose::{Fitting, TemplateMessage, fitting_templates};
+pub use create::{NewTemplate, TemplateFields};
 pub use fill::{Rendered, RenderedButton};
 pub use kabar_store::templates::{Sync, Template};
 pub use sync::SyncRequest;
@@ -93,6 +99,32 @@ pub(crate) const fn not_found() -> Error {
 
 fn no_waba() -> Error {
     Invalid::one("channel_id", "The channel's account has no WhatsApp business account: set its waba_id.")
+}
+
+/// A template of which only the business account is known.
+fn blank(engine: &Engine, organisation_id: OrganisationId, waba_id: &str) -> Template {
+    let now = engine.clock.now();
+    Template {
+        organisation_id,
+        id: TemplateId::new(&engine.clock),
+        waba_id: waba_id.to_owned(),
+        provider_id: None,
+        name: String::new(),
+        language: String::new(),
+        status: String::new(),
+        category: None,
+        previous_category: None,
+        quality: None,
+        reason: None,
+        parameter_format: None,
+        components: None,
+        ttl_seconds: None,
+        submitted_at: None,
+        deleted_at: None,
+        created_at: now,
+        updated_at: now,
+        synced_at: None,
+    }
 }
 
 /// A language code in WhatsApp's spelling, `en_US`.
@@ -189,17 +221,27 @@ impl Engine {
 
     pub async fn get_template(&self, principal: &Principal, id: TemplateId) -> Result<Shown> {
         principal.require(Ability::Read)?;
+        self.show_template(principal.organisation_id, id).await
+    }
+
+    async fn show_template(&self, organisation: OrganisationId, id: TemplateId) -> Result<Shown> {
         let mut db = self.store.reader().await?;
-        let row = templates::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)?;
-        let lines = templates::lines(&mut db, principal.organisation_id).await?;
+        let row = templates::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
+        let lines = templates::lines(&mut db, organisation).await?;
         Ok(shown(row, &lines))
+    }
+
+    /// A template that is not gone.
+    async fn live_template(&self, organisation: OrganisationId, id: TemplateId) -> Result<Template> {
+        let found = templates::find(&mut self.store.reader().await?, organisation, id).await?;
+        found.filter(|template| template.deleted_at.is_none()).ok_or_else(not_found)
     }
 
     /// The business account behind a channel; `None` when it has none.
     async fn waba_of_channel(
         &self,
         db: &mut impl kabar_store::Db,
-        organisation: kabar_domain::OrganisationId,
+        organisation: OrganisationId,
         channel: &str,
     ) -> Result<Option<String>> {
         let unknown = || Error::NotFoundText("Channel not found.");

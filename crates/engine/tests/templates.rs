@@ -9,8 +9,10 @@ use kabar_domain::{ChannelId, Clock};
 use kabar_engine::accounts::{Account, AccountChange, NewAccount};
 use kabar_engine::messages::SendMessage;
 use kabar_engine::page::PageRequest;
+use kabar_engine::patch::Patch;
 use kabar_engine::templates::{
-    Shown, SyncRequest, TemplateMessage, TemplateQuery, Values, fitting_templates,
+    NewTemplate, Shown, SyncRequest, TemplateFields, TemplateMessage, TemplateQuery, Values,
+    fitting_templates,
 };
 use kabar_engine::{Error, Principal};
 use kabar_providers::whatsapp::Client;
@@ -102,7 +104,8 @@ impl Desk {
         let ended =
             || self.simulator.received().iter().filter(|call| call.method == "message_templates").count();
         until("templates are read", async || {
-            let waiting: i64 = column(&self.server.store, "SELECT COUNT(*) FROM jobs", args![]).await[0];
+            let due = "SELECT COUNT(*) FROM jobs WHERE due_at <= $1 OR lease_until IS NOT NULL";
+            let waiting: i64 = column(&self.server.store, due, args![self.clock.now()]).await[0];
             waiting == 0 && ended() >= count
         })
         .await;
@@ -143,6 +146,21 @@ impl Desk {
         }
     }
 
+    async fn draft(&self, fields: TemplateFields) -> Result<Shown, Error> {
+        let new = NewTemplate { channel_id: None, fields };
+        self.server.engine.create_template(&self.admin, new).await
+    }
+
+    /// Calls that made templates.
+    fn made(&self) -> usize {
+        let calls = self.simulator.received();
+        calls.iter().filter(|call| call.method == "message_templates" && call.http_method == "POST").count()
+    }
+
+    fn fault(&self, fault: Json) {
+        self.simulator.push_fault(serde_json::from_value(fault).unwrap());
+    }
+
     async fn events(&self, kind: &str) -> i64 {
         column(&self.server.store, "SELECT COUNT(*) FROM events WHERE kind = $1", args![kind]).await[0]
     }
@@ -167,6 +185,17 @@ impl Desk {
 
 fn body(text: &str) -> Json {
     json!([{ "type": "BODY", "text": text, "example": { "body_text": [["12345", "120 SAR"]] } }])
+}
+
+/// A template as a client gives it.
+fn fields(name: &str, components: Json) -> TemplateFields {
+    TemplateFields {
+        name: Some(name.into()),
+        language: Some("en-US".into()),
+        category: Some("utility".into()),
+        components: Some(components),
+        ..TemplateFields::default()
+    }
 }
 
 both! {
@@ -322,6 +351,157 @@ both! {
         let names: Vec<_> = fitting.iter().map(|template| (template.name.as_str(), template.variables)).collect();
         assert_eq!(names, [("hello_world", 0), ("two_values", 2)]);
         drop(db);
+        desk.close().await;
+    }
+
+    async fn a_draft_is_changed_submitted_once_and_deleted(store: Store) {
+        let desk = Desk::open(&store).await;
+        let engine = &desk.server.engine;
+        let draft = desk.draft(fields("order_ready", body("Order {{1}} costs {{2}}, ready."))).await.unwrap();
+        assert_eq!((draft.row.status.as_str(), draft.row.waba_id.as_str()), ("DRAFT", WABA));
+        assert_eq!((draft.row.language.as_str(), draft.variables.body.len()), ("en_US", 2));
+        assert!(matches!(desk.draft(fields("order_ready", body("Order {{1}}, {{2}}."))).await,
+            Err(Error::Invalid(invalid)) if invalid.errors.contains_key("name")));
+        assert_eq!(desk.made(), 0);
+
+        let change = TemplateFields {
+            components: Some(body("Order {{1}} for {{2}}, ready.")),
+            ..TemplateFields::default()
+        };
+        engine.update_template(&desk.admin, draft.row.id, change).await.unwrap();
+        let (first, second) = tokio::join!(
+            engine.submit_template(&desk.admin, draft.row.id),
+            engine.submit_template(&desk.admin, draft.row.id),
+        );
+        assert!(first.is_ok() != second.is_ok(), "one of two at once");
+        let submitted = engine.get_template(&desk.admin, draft.row.id).await.unwrap().row;
+        assert!(submitted.status == "APPROVED" && submitted.provider_id.is_some());
+        assert_eq!((desk.made(), desk.events("template.submitted").await), (1, 1));
+        let message = desk.send("order_ready", None, json!({ "variables": ["7", "Ani"] })).await.unwrap();
+        assert_eq!(message.body.as_deref(), Some("Order 7 for Ani, ready."));
+
+        let other = TemplateFields { category: Some("MARKETING".into()), ..TemplateFields::default() };
+        assert!(matches!(engine.update_template(&desk.admin, draft.row.id, other).await,
+            Err(Error::Invalid(invalid)) if invalid.errors.contains_key("category")));
+        let text = TemplateFields {
+            components: Some(body("Dear {{2}}, order {{1}} is ready.")),
+            ..TemplateFields::default()
+        };
+        engine.update_template(&desk.admin, draft.row.id, text).await.unwrap();
+        let there = desk.meta.template(submitted.provider_id.as_deref().unwrap(), TOKEN).await.unwrap();
+        assert_eq!(there.components[0]["text"], "Dear {{2}}, order {{1}} is ready.");
+
+        engine.delete_template(&desk.admin, draft.row.id).await.unwrap();
+        assert!(engine.delete_template(&desk.admin, draft.row.id).await.is_err());
+        assert!(desk.meta.templates(WABA, TOKEN, None).await.unwrap().0.iter().all(|left| left.name != "order_ready"));
+        let again = desk.draft(fields("order_ready", body("Order {{1}} for {{2}}, ready."))).await.unwrap();
+        engine.delete_template(&desk.admin, again.row.id).await.unwrap();
+        assert_eq!(desk.events("template.deleted").await, 2);
+        desk.close().await;
+    }
+
+    /// A lost answer: the template is there, once, and the draft becomes it.
+    async fn a_submission_whose_answer_was_lost_is_settled_by_reading(store: Store) {
+        let desk = Desk::open(&store).await;
+        let engine = &desk.server.engine;
+        let draft = desk.draft(fields("order_ready", body("Order {{1}} costs {{2}}, ready."))).await.unwrap();
+        desk.fault(json!({ "kind": "drop_answer", "method": "message_templates" }));
+        let lost = engine.submit_template(&desk.admin, draft.row.id).await;
+        assert!(matches!(lost, Err(Error::Unavailable(_))), "{lost:?}");
+        let again = engine.submit_template(&desk.admin, draft.row.id).await;
+        assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+        assert!(engine.delete_template(&desk.admin, draft.row.id).await.is_err());
+        desk.clock.advance(Duration::from_secs(70));
+        desk.sync().await;
+        let row = desk.named("order_ready").await.row;
+        assert_eq!((row.id, row.status.as_str(), desk.made()), (draft.row.id, "APPROVED", 1));
+        desk.close().await;
+    }
+
+    /// The call never arrived: after the reading the draft can be submitted again.
+    async fn a_submission_that_never_arrived_is_freed_and_a_refused_one_stays_a_draft(store: Store) {
+        let desk = Desk::open(&store).await;
+        let engine = &desk.server.engine;
+        let draft = desk.draft(fields("order_ready", body("Order {{1}} costs {{2}}, ready."))).await.unwrap();
+        desk.fault(json!({ "kind": "server_error", "http_status": 502, "method": "message_templates" }));
+        let lost = engine.submit_template(&desk.admin, draft.row.id).await;
+        assert!(matches!(lost, Err(Error::Unavailable(_))), "{lost:?}");
+        desk.sync().await;
+        assert!(matches!(engine.submit_template(&desk.admin, draft.row.id).await, Err(Error::Conflict(_))),
+            "a minute has not passed");
+        desk.clock.advance(Duration::from_secs(70));
+        desk.sync().await;
+
+        desk.fault(json!({ "kind": "error", "code": 132_007, "method": "message_templates",
+            "description": "It breaks a rule" }));
+        let refused = engine.submit_template(&desk.admin, draft.row.id).await;
+        assert!(matches!(&refused, Err(Error::Refused { .. })), "{refused:?}");
+        let row = desk.named("order_ready").await.row;
+        assert_eq!((row.status.as_str(), row.submitted_at), ("DRAFT", None));
+        assert!(row.reason.unwrap().contains("It breaks a rule"));
+        assert_eq!(engine.submit_template(&desk.admin, draft.row.id).await.unwrap().row.status, "APPROVED");
+        desk.close().await;
+    }
+
+    async fn what_meta_would_refuse_is_refused_by_its_place(store: Store) {
+        let desk = Desk::open(&store).await;
+        let ok = |text: &str| json!({ "type": "BODY", "text": text });
+        let with = |part: Json| json!([ok("Hello."), part]);
+        let buttons = |list: Json| with(json!({ "type": "BUTTONS", "buttons": list }));
+        let reply = json!({ "type": "QUICK_REPLY", "text": "Yes" });
+        let link = json!({ "type": "URL", "text": "Open", "url": "https://a.example/" });
+        let cases = [
+            (json!([]), "components"),
+            (json!([{ "type": "FOOTER", "text": "x" }]), "components"),
+            (json!([{ "type": "BODY" }]), "components.0.text"),
+            (json!([ok(&"x".repeat(1025))]), "components.0.text"),
+            (json!([ok("Hello."), ok("Hello.")]), "components.1.type"),
+            (body("{{1}} costs {{2}}, ready."), "components.0.text"),
+            (body("Order {{1}} costs {{2}}"), "components.0.text"),
+            (body("Order {{1}} costs {{3}}, ready."), "components.0.text"),
+            (body("Order {{order_id}} is ready."), "components.0.text"),
+            (body("Order {{a b}} is ready."), "components.0.text"),
+            (json!([ok("Order {{1}} is ready.")]), "components.0.example"),
+            (with(json!({ "type": "HEADER", "text": "x" })), "components.1.format"),
+            (with(json!({ "type": "HEADER", "format": "TEXT", "text": "x".repeat(61) })), "components.1.text"),
+            (with(json!({ "type": "HEADER", "format": "TEXT", "text": "{{1}} {{2}}",
+                "example": { "header_text": ["a", "b"] } })), "components.1.text"),
+            (with(json!({ "type": "HEADER", "format": "IMAGE" })), "components.1.example.header_handle"),
+            (with(json!({ "type": "FOOTER", "text": "x".repeat(61) })), "components.1.text"),
+            (with(json!({ "type": "FOOTER", "text": "by {{1}}." })), "components.1.text"),
+            (buttons(json!([])), "components.1.buttons"),
+            (buttons(json!([reply, link, reply])), "components.1.buttons"),
+            (buttons(json!([link, link, link])), "components.1.buttons"),
+            (buttons(json!(vec![reply.clone(); 11])), "components.1.buttons"),
+            (buttons(json!([{ "type": "QUICK_REPLY", "text": "x".repeat(26) }])), "components.1.buttons.0.text"),
+            (buttons(json!([{ "type": "URL", "text": "a", "url": "https://a.example/{{1}}/b", "example": ["x"] }])),
+                "components.1.buttons.0.url"),
+            (buttons(json!([{ "type": "URL", "text": "a", "url": "https://a.example/{{1}}" }])),
+                "components.1.buttons.0.example"),
+            (buttons(json!([{ "type": "PHONE_NUMBER", "text": "a", "phone_number": "1".repeat(21) }])),
+                "components.1.buttons.0.phone_number"),
+            (buttons(json!([{ "type": "COPY_CODE", "example": "x".repeat(16) }])), "components.1.buttons.0.example"),
+            (with(json!({ "type": "CAROUSEL", "cards": [{ "components": [ok("Hi.")] }] })), "components.1.cards"),
+        ];
+        for (components, field) in cases {
+            let refused = desk.draft(fields("x", components.clone())).await;
+            let Err(Error::Invalid(invalid)) = refused else { panic!("{components}: {refused:?}") };
+            assert_eq!(invalid.errors.keys().collect::<Vec<_>>(), [field], "{components}: {invalid}");
+        }
+        let changes: [(&str, fn(&mut TemplateFields)); 5] = [
+            ("name", |fields| fields.name = Some("Order Ready".into())),
+            ("language", |fields| fields.language = Some("english".into())),
+            ("category", |fields| fields.category = None),
+            ("parameter_format", |fields| fields.parameter_format = Some("x".into())),
+            ("message_send_ttl_seconds", |fields| fields.ttl_seconds = Patch::Set(Some(29))),
+        ];
+        for (field, change) in changes {
+            let mut wrong = fields("x", json!([ok("Hello.")]));
+            change(&mut wrong);
+            let refused = desk.draft(wrong).await;
+            assert!(matches!(&refused, Err(Error::Invalid(invalid)) if invalid.errors.keys().eq([field])), "{refused:?}");
+        }
+        assert_eq!(desk.list(Some("draft")).await.len(), 0);
         desk.close().await;
     }
 }

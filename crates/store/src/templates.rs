@@ -143,6 +143,18 @@ pub async fn find(
     select.fetch_optional(db).await?.map(template).transpose()
 }
 
+/// Keeps other changes of this template away until the transaction ends, and reads it; `None` when it is gone.
+pub async fn lock(tx: &mut Tx, organisation: OrganisationId, id: TemplateId) -> Result<Option<Template>> {
+    let sql = format!(
+        "SELECT 1 FROM templates WHERE organisation_id = $1 AND id = $2 AND deleted_at IS NULL {}",
+        tx.lock_rows()
+    );
+    if tx.fetch(&sql, args![organisation, id]).await?.is_empty() {
+        return Ok(None);
+    }
+    find(tx, organisation, id).await
+}
+
 /// All of a business account that are not gone, oldest first; by name when one is given.
 pub async fn of_waba(
     db: &mut impl Db,

@@ -1,5 +1,7 @@
 //! Templates: the messages that WhatsApp lets a business send first.
 
+mod manage;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
@@ -21,6 +23,7 @@ use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .merge(manage::routes())
         .routes(routes!(list_templates))
         .routes(routes!(get_template))
         .routes(routes!(preview_template))

@@ -93,11 +93,11 @@ impl Wants {
     }
 }
 
-fn string(value: &Json) -> Option<String> {
+pub(super) fn string(value: &Json) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn upper(value: &Json) -> String {
+pub(super) fn upper(value: &Json) -> String {
     value.as_str().unwrap_or_default().to_ascii_uppercase()
 }
 
@@ -120,7 +120,7 @@ fn samples(example: &Json, positional: &str, named: &str, names: &[String]) -> V
     list.iter().map(|sample| string(sample).unwrap_or_default()).collect()
 }
 
-fn read_text(part: &Json, positional: &str, named: &str) -> Option<Text> {
+pub(super) fn read_text(part: &Json, positional: &str, named: &str) -> Option<Text> {
     let text = string(&part["text"])?;
     let samples = samples(&part["example"], positional, named, &text::variables(&text));
     Some(Text { text, samples })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kabar_domain::job::JobKind;
 use kabar_domain::outbound::{SendFailure, Verdict};
-use kabar_domain::{Ability, JobId, OrganisationId, TemplateId, Timestamp};
+use kabar_domain::{Ability, JobId, OrganisationId, Timestamp};
 use kabar_providers::whatsapp::RemoteTemplate;
 use kabar_store::events::NewEvent;
 use kabar_store::jobs::{self, Leased, NewJob};
@@ -14,7 +14,7 @@ use kabar_store::{Error as StoreError, Tx, accounts};
 use serde_json::json;
 
 use super::form::without_samples;
-use super::no_waba;
+use super::{blank, no_waba};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Result, sentence};
@@ -28,6 +28,8 @@ const ATTEMPTS: i64 = 6;
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// A submission that was not seen for so long after its call never arrived.
 const SETTLED: Duration = Duration::from_mins(1);
+/// When a reading after a submission can tell.
+pub(super) const SETTLES: Duration = Duration::from_secs(65);
 
 /// Whose templates to read, as a client says it; without a channel those of all its business accounts.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +157,21 @@ impl Engine {
         Ok(None)
     }
 
+    /// Has a business account's templates read again because what they are there is in doubt; `why` passes through.
+    pub(super) async fn doubted(&self, organisation: OrganisationId, waba_id: &str, why: Error) -> Error {
+        let asked = async {
+            let mut tx = self.store.begin().await?;
+            ask_sync(self, &mut tx, organisation, waba_id, self.clock.now(), Duration::ZERO).await?;
+            tx.commit().await
+        };
+        let asked: Result<(), StoreError> = asked.await;
+        if let Err(error) = asked {
+            tracing::warn!(%error, "templates are not read again before the next hour");
+        }
+        self.jobs_ready.notify_waiters();
+        why
+    }
+
     /// One reading, page by page; each page is written by itself.
     pub(crate) async fn attempt_sync(&self, job: &Leased) -> Done {
         let found = async {
@@ -210,6 +227,10 @@ impl Engine {
         let mut db = self.store.reader().await?;
         let known = templates::of_waba(&mut db, organisation, waba_id, None).await?;
         drop(db);
+        let lost_before = started.minus(SETTLED);
+        let is_open =
+            |draft: &Template| draft.provider_id.is_none() && draft.submitted_at >= Some(lost_before);
+        let is_open = known.iter().any(is_open);
         let mut known: HashMap<(String, String), Template> = known
             .into_iter()
             .filter(|template| template.provider_id.is_some())
@@ -243,7 +264,11 @@ impl Engine {
                 events.push(template_event("template.deleted", &gone));
             }
         }
-        templates::release_lost_drafts(&mut tx, organisation, waba_id, started.minus(SETTLED)).await?;
+        templates::release_lost_drafts(&mut tx, organisation, waba_id, lost_before).await?;
+        if is_open {
+            // Too early to say of a draft that it never arrived.
+            ask_sync(self, &mut tx, organisation, waba_id, now, SETTLES).await?;
+        }
         templates::end_sync(&mut tx, sync, None, now).await?;
         tx.record(organisation, now, events);
         tx.commit().await?;
@@ -280,27 +305,9 @@ impl Engine {
             let written = templates::update(tx, &template, started).await?;
             return Ok(written.then(|| template_event("template.updated", &template)));
         }
-        let mut template = Template {
-            organisation_id: organisation,
-            id: TemplateId::new(&self.clock),
-            waba_id: sync.waba_id.clone(),
-            provider_id: None,
-            name: remote.name.clone(),
-            language: remote.language.clone(),
-            status: String::new(),
-            category: None,
-            previous_category: None,
-            quality: None,
-            reason: None,
-            parameter_format: None,
-            components: None,
-            ttl_seconds: None,
-            submitted_at: None,
-            deleted_at: None,
-            created_at: now,
-            updated_at: now,
-            synced_at: None,
-        };
+        let mut template = blank(self, organisation, &sync.waba_id);
+        remote.name.clone_into(&mut template.name);
+        remote.language.clone_into(&mut template.language);
         take_over(&mut template, remote, now);
         let added = templates::insert(tx, &template).await?;
         Ok(added.then(|| template_event("template.created", &template)))

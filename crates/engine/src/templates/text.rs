@@ -64,7 +64,6 @@ pub(crate) fn render<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) ->
         .collect()
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for templates that are made here"))]
 /// Whether a variable stands at the start or at the end, where WhatsApp takes none.
 pub(crate) fn at_an_edge(text: &str) -> bool {
     let pieces = pieces(text.trim());

@@ -361,6 +361,12 @@ pub(super) fn object(inner: &Inner, caller: &Caller, call: &Call, params: &Param
         .find(|template| template["id"] == call.id.as_str())?;
     Some(match (call.http_method.as_str(), call.edge.as_str()) {
         ("GET", "") => Ok(pick(template.clone(), params.text("fields"))),
+        ("POST", "") if !matches!(template["status"].as_str(), Some("APPROVED" | "REJECTED" | "PAUSED")) => {
+            Err(GraphError::with(100, "Only approved, rejected and paused templates can be edited"))
+        }
+        ("POST", "") if template["status"] == "APPROVED" && params.has("category") => {
+            Err(GraphError::with(100, "The category of an approved template cannot be changed"))
+        }
         ("POST", "") => {
             let mut changed = template.clone();
             if let Some(Ok(components)) = params.json("components") {
