@@ -42,9 +42,8 @@ pub struct Engine {
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
     pub(crate) sms: Option<sms::Client>,
-    /// Decides which addresses that users give may be called.
-    #[expect(dead_code, reason = "used by what calls them")]
-    pub(crate) guard: http::Guard,
+    /// Fetches files from addresses that users give.
+    pub(crate) fetcher: kabar_providers::fetch::Client,
     pub(crate) storage: Storage,
     pub(crate) secrets: Secrets,
     /// Set while the engine runs: operations of the command line need no log.
@@ -82,13 +81,13 @@ pub struct Running {
 
 impl Engine {
     pub fn new(store: Store, clock: Clock, key: MasterKey, config: Config) -> Result<Self> {
-        let client = http::client(PROVIDER_TIMEOUT)
-            .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
+        let unmade = |error| Error::Internal(format!("the HTTP client cannot be made: {error}"));
+        let client = http::client(PROVIDER_TIMEOUT).map_err(unmade)?;
         let storage = Storage::open(&config.media)
             .map_err(|error| Error::Internal(format!("the place for media cannot be used: {error}")))?;
         let guard = http::Guard::new(config.allowed_networks.clone());
-        let webhooks = kabar_providers::webhooks::Client::new(&guard)
-            .map_err(|error| Error::Internal(format!("the HTTP client cannot be made: {error}")))?;
+        let webhooks = kabar_providers::webhooks::Client::new(&guard).map_err(unmade)?;
+        let fetcher = kabar_providers::fetch::Client::new(&guard).map_err(unmade)?;
         Ok(Self {
             storage,
             metrics: Arc::new(Metrics::new()?),
@@ -96,7 +95,7 @@ impl Engine {
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
-            guard,
+            fetcher,
             webhooks,
             secrets: Secrets::new(&config.meta_app_secrets),
             log: OnceLock::new(),

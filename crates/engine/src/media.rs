@@ -1,10 +1,12 @@
 //! The media library: files that were uploaded, that came with messages, or that were fetched for sending.
 
+mod by_url;
 mod fetch;
 mod links;
 mod objects;
 mod outbound;
 
+pub(crate) use by_url::Fetched;
 pub use links::{Link, Linked};
 
 use std::sync::atomic::Ordering;
@@ -22,6 +24,7 @@ use kabar_store::jobs::NewJob;
 use kabar_store::{Db, Tx, Window, counters, files, jobs};
 use serde_json::json;
 
+use self::objects::{Broken, Received};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -64,6 +67,11 @@ fn filename(given: Option<String>) -> Option<String> {
     (!plain.is_empty() && plain != "." && plain != "..").then(|| plain.to_owned())
 }
 
+fn not_stored(broken: &Broken) -> Error {
+    tracing::error!(error = %broken, "a file cannot be stored");
+    Error::Unavailable("Files cannot be stored now.".into())
+}
+
 pub(crate) fn event(kind: &'static str, id: FileId, data: &serde_json::Value) -> NewEvent {
     NewEvent { kind, subject_id: Some(id.uuid()), data: Some(data.to_string()) }
 }
@@ -91,28 +99,42 @@ impl Engine {
         let organisation = principal.organisation_id;
         let received = self.receive(organisation, body, self.config.media_max_bytes).await.map_err(
             |broken| match broken {
-                objects::Broken::TooLarge => {
+                Broken::TooLarge => {
                     let most = self.config.media_max_bytes;
                     Invalid::one("file", format!("The file field must not be greater than {most} bytes."))
                 }
-                objects::Broken::Source(reason) => Error::Incomplete(reason),
-                objects::Broken::Storage(_) | objects::Broken::Store(_) => {
-                    tracing::error!(error = %broken, "a file cannot be stored");
-                    Error::Unavailable("Files cannot be stored now.".into())
-                }
+                Broken::Source(reason) => Error::Incomplete(reason),
+                other => not_stored(&other),
             },
         )?;
         if received.size == 0 {
             self.discard(organisation, &received).await;
             return Err(Invalid::one("file", "The file field must not be empty."));
         }
+        let mut tx = self.store.begin().await?;
+        let file = self.add_file(&mut tx, organisation, FileOrigin::Upload, None, new, &received).await?;
+        tx.commit().await?;
+        self.jobs_ready.notify_waiters();
+        Ok(file)
+    }
+
+    /// Makes a file of bytes that came.
+    async fn add_file(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        origin: FileOrigin,
+        url: Option<String>,
+        new: NewFile,
+        received: &Received,
+    ) -> Result<File, kabar_store::Error> {
         let now = self.clock.now();
         let id = FileId::new(&self.clock);
         let file = File {
             organisation_id: organisation,
             id,
             status: FileStatus::Stored,
-            origin: FileOrigin::Upload,
+            origin,
             mime_type: mime_type(new.mime_type),
             filename: filename(new.filename),
             sha256: Some(received.sha256.clone()),
@@ -121,19 +143,16 @@ impl Engine {
             account_id: None,
             message_id: None,
             provider_id: None,
-            url: None,
+            url,
             claimed_sha256: None,
             created_at: now,
             updated_at: now,
             key: None,
         };
-        let mut tx = self.store.begin().await?;
-        let key = self.adopt(&mut tx, organisation, &received).await?;
-        files::insert(&mut tx, vec![file.clone()]).await?;
+        let key = self.adopt(tx, organisation, received).await?;
+        files::insert(tx, vec![file.clone()]).await?;
         tx.count(organisation, Counter::Files(FileStatus::Stored), 1);
         tx.record(organisation, now, [event("media.stored", id, &json!({ "message_id": null }))]);
-        tx.commit().await?;
-        self.jobs_ready.notify_waiters();
         Ok(File { key: Some(key), ..file })
     }
 

@@ -12,8 +12,6 @@ use url::{Host, Url};
 
 /// How long the next bytes of a body may let us wait.
 const STALL: Duration = Duration::from_secs(30);
-/// Redirects followed for an address that a user gave.
-const REDIRECTS: usize = 5;
 
 fn builder(timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
@@ -123,25 +121,45 @@ impl Guard {
         if self.permits(address) { Ok(()) } else { Err(Refused::Private) }
     }
 
-    /// A client for addresses that users give: names are resolved and checked at connect time, redirects are checked
-    /// one by one and no proxy of the environment is used. Call [`Guard::check`] before each request: the
-    /// resolver never sees an address written as a number. `follow`: whether redirects are followed.
-    pub fn client(&self, timeout: Duration, follow: bool) -> Result<reqwest::Client, reqwest::Error> {
-        let guard = self.clone();
-        let redirects = if follow {
-            reqwest::redirect::Policy::custom(move |attempt| {
-                if attempt.previous().len() > REDIRECTS {
-                    return attempt.error("too many redirects");
-                }
-                match guard.check(attempt.url()) {
-                    Ok(()) => attempt.follow(),
-                    Err(refused) => attempt.error(refused),
-                }
-            })
-        } else {
-            reqwest::redirect::Policy::none()
-        };
+    /// A client that resolves names and checks them at connect time; it follows no redirect and uses no proxy of the
+    /// environment. Call [`Guard::check`] before each request: the resolver never sees an address written as a
+    /// number.
+    fn client(&self, timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+        let redirects = reqwest::redirect::Policy::none();
         builder(timeout).redirect(redirects).no_proxy().dns_resolver(Arc::new(self.clone())).build()
+    }
+}
+
+/// The clients for addresses that users give. Without encryption only networks that the operator allows are called.
+#[derive(Clone, Debug)]
+pub struct Guarded {
+    https: (Guard, reqwest::Client),
+    http: Option<(Guard, reqwest::Client)>,
+}
+
+impl Guarded {
+    /// `timeout` bounds a whole call.
+    pub fn new(guard: &Guard, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let with_client = |guard: Guard| {
+            let client = guard.client(timeout)?;
+            Ok::<_, reqwest::Error>((guard, client))
+        };
+        Ok(Self {
+            https: with_client(guard.clone())?,
+            http: guard.only_allowed().map(with_client).transpose()?,
+        })
+    }
+
+    /// The client for this address, which is checked as far as it can be without looking its name up. The client
+    /// checks the rest; it follows no redirect.
+    pub fn client(&self, url: &Url) -> Result<&reqwest::Client, Refused> {
+        let (guard, client) = match url.scheme() {
+            "https" => &self.https,
+            "http" => self.http.as_ref().ok_or(Refused::Private)?,
+            _ => return Err(Refused::Form),
+        };
+        guard.check(url)?;
+        Ok(client)
     }
 }
 
@@ -263,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
-        let client = Guard::default().client(Duration::from_secs(5), true).unwrap();
+        let client = Guard::default().client(Duration::from_secs(5)).unwrap();
         let error = client.get("http://localhost:9/").send().await.unwrap_err();
         let mut cause: &dyn std::error::Error = &error;
         while let Some(deeper) = cause.source() {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use kabar_domain::Timestamp;
 use url::Url;
 
-use crate::http::{Guard, Refused};
+use crate::http::{Guard, Guarded, Refused};
 
 /// For the whole of an attempt.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -83,41 +83,21 @@ pub struct Answer {
 
 /// Calls the addresses that users gave, and follows no redirect.
 #[derive(Clone, Debug)]
-pub struct Client {
-    https: (Guard, reqwest::Client),
-    /// Without encryption only networks that the operator allows are called.
-    http: Option<(Guard, reqwest::Client)>,
-}
+pub struct Client(Guarded);
 
 impl Client {
     pub fn new(guard: &Guard) -> Result<Self, reqwest::Error> {
-        let with_client = |guard: Guard| {
-            let client = guard.client(TIMEOUT, false)?;
-            Ok::<_, reqwest::Error>((guard, client))
-        };
-        Ok(Self {
-            https: with_client(guard.clone())?,
-            http: guard.only_allowed().map(with_client).transpose()?,
-        })
-    }
-
-    fn of(&self, url: &Url) -> Result<&(Guard, reqwest::Client), Refused> {
-        match url.scheme() {
-            "https" => Ok(&self.https),
-            "http" => self.http.as_ref().ok_or(Refused::Private),
-            _ => Err(Refused::Form),
-        }
+        Ok(Self(Guarded::new(guard, TIMEOUT)?))
     }
 
     /// Checks what can be told of an address without looking its name up.
     pub fn check(&self, url: &Url) -> Result<(), Refused> {
-        self.of(url)?.0.check(url)
+        self.0.client(url).map(|_| ())
     }
 
     /// Posts a webhook. An error is a sentence that says why there is no answer.
     pub async fn post(&self, webhook: &Webhook<'_>) -> Result<Answer, String> {
-        self.check(webhook.url).map_err(|refused| refused.to_string())?;
-        let (_, client) = self.of(webhook.url).map_err(|refused| refused.to_string())?;
+        let client = self.0.client(webhook.url).map_err(|refused| refused.to_string())?;
         let request = client
             .post(webhook.url.clone())
             .header("content-type", "application/json")

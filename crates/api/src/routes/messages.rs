@@ -55,6 +55,10 @@ pub(super) struct SendRequest {
     preview_url: Option<bool>,
     /// Where the provider fetches the file: a public https URL. Or `media_id`, or `provider_media_id`.
     media_url: Option<String>,
+    /// Whether the file at `media_url` is fetched here and now, into the media library, and given to the provider from
+    /// there. It has 45 seconds to arrive. The operator may allow addresses in private networks, without https too.
+    #[serde(default)]
+    fetch: bool,
     /// A file of the media library.
     #[schema(value_type = Option<Ulid>)]
     media_id: Option<String>,
@@ -108,6 +112,7 @@ impl From<SendRequest> for SendMessage {
                 media_id: request.media_id,
                 provider_id: request.provider_media_id,
                 filename: request.filename,
+                fetch: request.fetch,
             },
             reply_to: request.message_id.or(request.reply_to),
             location: request.location,

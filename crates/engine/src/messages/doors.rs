@@ -58,7 +58,7 @@ impl Engine {
             let own = self.own_whatsapp_channel(principal.organisation_id).await?;
             request.channel_id = Some(own);
         }
-        self.send_message(principal, request).await
+        Box::pin(self.send_message(principal, request)).await
     }
 
     /// Queues the template that says that something was taken up.

@@ -15,6 +15,8 @@ pub(crate) struct Draft {
     /// What a person reads.
     pub body: Option<String>,
     pub media: Option<Media>,
+    /// Where the file is to be fetched from before the message is queued.
+    pub fetch: Option<Url>,
     /// The kind's own fields.
     pub payload: Map<String, Value>,
 }
@@ -59,6 +61,7 @@ pub(super) fn draft(request: &mut SendMessage) -> Result<Draft> {
         kind,
         body: request.body.take().filter(|body| !body.trim().is_empty()),
         media: None,
+        fetch: None,
         payload: Map::new(),
     };
     match kind {
@@ -112,7 +115,13 @@ pub(super) fn draft(request: &mut SendMessage) -> Result<Draft> {
             None => invalid.require("flow", false),
         },
         MessageKind::Template => invalid.require("template", request.template.is_some()),
-        _ => draft.media = file(&request.file, kind, "", &mut invalid),
+        _ => {
+            draft.media = file(&request.file, kind, "", &mut invalid);
+            if request.file.fetch {
+                let url = draft.media.as_mut().and_then(|media| media.url.take());
+                draft.fetch = url.and_then(|url| Url::parse(&url).ok());
+            }
+        }
     }
     if draft.body.is_some() && request.format != kabar_domain::content::TextFormat::Plain {
         draft.payload.insert("format".to_owned(), serde_json::json!(request.format));
@@ -171,6 +180,7 @@ fn header_file(header: Option<&Header>, under: &str, invalid: &mut Invalid) -> O
         media_id: header.media_id.clone(),
         provider_id: header.provider_media_id.clone(),
         filename: header.filename.clone(),
+        fetch: false,
     };
     file(&source, kind, &format!("{under}.header."), invalid)
 }
@@ -192,8 +202,13 @@ fn file(source: &FileSource, kind: MessageKind, under: &str, invalid: &mut Inval
             return None;
         }
     };
-    if url.as_deref().is_some_and(|url| !is_https(url)) {
+    // What we fetch ourselves may lie unencrypted in a network that the operator allows.
+    if url.as_deref().is_some_and(|url| !(is_https(url) || source.fetch && is_http(url))) {
         invalid.add(&url_field, "The media url field must be a valid https URL.");
+        return None;
+    }
+    if url.is_none() && source.fetch {
+        invalid.add(&url_field, "The media url field is required when fetch is true.");
         return None;
     }
     if url.is_none() && file_id.is_none() && id.is_none() {
@@ -204,5 +219,13 @@ fn file(source: &FileSource, kind: MessageKind, under: &str, invalid: &mut Inval
 }
 
 fn is_https(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.host().is_some())
+    has_scheme(text, "https")
+}
+
+fn is_http(text: &str) -> bool {
+    has_scheme(text, "http")
+}
+
+fn has_scheme(text: &str, scheme: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == scheme && url.host().is_some())
 }

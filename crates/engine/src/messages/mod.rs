@@ -10,7 +10,7 @@ mod timing;
 use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
 use kabar_domain::message::{MessageKind, Platform};
-use kabar_domain::outbound::{OutboundMessage, SendPriority};
+use kabar_domain::outbound::{OutboundMessage, SendPriority, Unsendable};
 use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
@@ -26,6 +26,7 @@ pub(crate) use self::target::{identity, sending_account};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
+use crate::media::Fetched;
 use crate::outbound::shows_text;
 use crate::templates::{self, TemplateMessage};
 
@@ -78,7 +79,7 @@ pub struct SendMessage {
 /// Where a file comes from; exactly one of the first three.
 #[derive(Clone, Debug, Default)]
 pub struct FileSource {
-    /// Where the provider fetches the file; https.
+    /// Where the provider, or with `fetch` we ourselves, fetch the file; https.
     pub url: Option<String>,
     /// A file of the media library. Looked up where the message is composed: [`SendMessage`] knows only its id.
     pub media_id: Option<String>,
@@ -86,6 +87,8 @@ pub struct FileSource {
     pub provider_id: Option<String>,
     /// Shown to the recipient for a document.
     pub filename: Option<String>,
+    /// Whether the file at `url` is brought into the media library first.
+    pub fetch: bool,
 }
 
 /// The message that another one answers or reacts to.
@@ -105,9 +108,28 @@ impl Engine {
     ) -> Result<messages::Message> {
         principal.require(Ability::Send)?;
         let organisation = principal.organisation_id;
-        let draft = draft::draft(&mut request)?;
+        let mut draft = draft::draft(&mut request)?;
+        let fetched = match draft.fetch.take() {
+            Some(url) => Some(Box::pin(self.fetch_by_url(organisation, &url)).await?),
+            None => None,
+        };
+        let sent = Box::pin(self.send_draft(principal, request, draft, fetched.as_ref())).await;
+        if let (Err(_), Some(fetched)) = (&sent, &fetched) {
+            self.discard_fetched(organisation, fetched).await;
+        }
+        sent
+    }
+
+    async fn send_draft(
+        &self,
+        principal: &Principal,
+        request: SendMessage,
+        draft: Draft,
+        fetched: Option<&Fetched>,
+    ) -> Result<messages::Message> {
+        let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
-        let (id, priority) = self.queue_draft(&mut tx, principal, request, draft).await?;
+        let (id, priority) = self.queue_draft(&mut tx, principal, request, draft, fetched).await?;
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
         if let Some(stored) = &mut stored {
             self.show_media(&mut tx, organisation, &mut stored.media).await?;
@@ -128,7 +150,7 @@ impl Engine {
         mut request: SendMessage,
     ) -> Result<MessageId> {
         let draft = draft::draft(&mut request)?;
-        self.queue_draft(tx, principal, request, draft).await.map(|(id, _)| id)
+        self.queue_draft(tx, principal, request, draft, None).await.map(|(id, _)| id)
     }
 
     async fn queue_draft(
@@ -137,6 +159,7 @@ impl Engine {
         principal: &Principal,
         mut request: SendMessage,
         mut draft: Draft,
+        mut fetched: Option<&Fetched>,
     ) -> Result<(MessageId, SendPriority)> {
         let now = self.clock.now();
         let wish = timing::wish(&request, now)?;
@@ -163,9 +186,12 @@ impl Engine {
                 kind: MessageKind::Template,
                 body: None,
                 media: None,
+                fetch: None,
                 payload: serde_json::Map::new(),
             };
             template = Some(fallback);
+            // Nobody gets the file: it goes in a day, as all do that nothing refers to.
+            fetched = None;
         } else if needs_template && !request.despite_window {
             let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
             return Err(Error::WindowClosed(fitting));
@@ -180,10 +206,18 @@ impl Engine {
             draft = templates::compose(tx, organisation, account_id, &given, language.as_deref()).await?;
         }
         if let Some(media) = &mut draft.media {
+            if let Some(fetched) = fetched {
+                media.file_id = Some(self.keep_fetched(tx, organisation, fetched).await?);
+            }
             self.attach_file(tx, organisation, media).await?;
         }
         let id = MessageId::new(&self.clock);
-        check_with_provider(&target, &draft, id, reply_to.clone())?;
+        check_with_provider(&target, &draft, id, reply_to.clone()).map_err(|mut refused| {
+            if fetched.is_some() && refused.field == "media_id" {
+                "media_url".clone_into(&mut refused.field);
+            }
+            Error::unsendable(target.channel.platform, refused)
+        })?;
         let media = draft.media.as_ref().map(|media| json!([media]).to_string());
         let priority = wish.priority(&conversation, draft.kind, now);
         let message = NewOutbound {
@@ -261,7 +295,7 @@ fn check_with_provider(
     draft: &Draft,
     id: MessageId,
     reply_to: Option<String>,
-) -> Result<()> {
+) -> Result<(), Unsendable> {
     let platform = target.channel.platform;
     let message = OutboundMessage {
         callback_data: id.to_string(),
@@ -275,9 +309,6 @@ fn check_with_provider(
     match platform {
         Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
         Platform::Telegram => telegram::request(&message).map(|_| ()),
-        Platform::Other => {
-            return Err(Invalid::one("channel_id", "Messages cannot be sent over this channel."));
-        }
+        Platform::Other => Err(Unsendable::new("channel_id", "Messages cannot be sent over this channel.")),
     }
-    .map_err(|refused| Error::unsendable(platform, refused))
 }

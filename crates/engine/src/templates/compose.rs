@@ -101,7 +101,7 @@ fn filled(template: &Template, values: &Values) -> Result<Draft> {
         ("rendered", json!(filled.rendered)),
     ];
     let payload = payload.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    Ok(Draft { kind: MessageKind::Template, body, media: filled.media, payload })
+    Ok(Draft { kind: MessageKind::Template, body, media: filled.media, fetch: None, payload })
 }
 
 /// A template that a message outside the 24-hour window may use instead.
