@@ -122,10 +122,12 @@ class Line:
     def dead(self, **query: Any) -> list[dict[str, Any]]:
         return self.api.all("/dead-letters", **query)
 
-    def most_in_a_second(self) -> int:
-        """How many arrived at most in one second, by the provider's clock."""
+    def keeps_pace(self, per_second: int, seconds: int = 4) -> None:
+        """No more arrived in any few seconds than may, by the provider's clock. A machine that is busy delays some and lets
+        them arrive with those after them: half a second's worth is allowed for that. A burst is many times as much."""
         times = sorted(s["at"] for s in self.sent())
-        return max(sum(1 for at in times if begin <= at < begin + 1000) for begin in times)
+        most = max(sum(1 for at in times if begin <= at < begin + seconds * 1000) for begin in times)
+        assert most <= seconds * per_second + max(3, per_second // 2), f"{most} in {seconds} s"
 
     def revoke(self, access_token: str) -> None:
         """The provider knows only this token from now on."""

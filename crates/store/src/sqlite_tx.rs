@@ -110,6 +110,10 @@ impl SqliteTx {
         let waiting = Waiting::new(&writer.waiting);
         let mut shared = Arc::clone(&writer.shared).lock_owned().await;
         drop(waiting);
+        if !shared.round.is_empty() && shared.connection.is_autocommit() {
+            // An error of the disk has undone the round; those in it hear so before anything new begins.
+            shared.commit().unwrap_or_default();
+        }
         let nested = !shared.round.is_empty();
         if nested {
             blocking(|| shared.connection.execute_batch("SAVEPOINT kabar_shared"))?;
