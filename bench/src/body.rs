@@ -131,6 +131,23 @@ impl Source {
     pub fn write_request(&self, index: u64, body: &mut Vec<u8>, request: &mut Vec<u8>) {
         body.clear();
         self.write_body(index, body);
+        self.sign(body, request);
+    }
+
+    /// The same for a report that `message` is `status` now.
+    pub fn write_status_request(
+        &self,
+        message: &SentMessage,
+        status: &str,
+        body: &mut Vec<u8>,
+        request: &mut Vec<u8>,
+    ) {
+        body.clear();
+        self.write_status(message, status, self.now(), body);
+        self.sign(body, request);
+    }
+
+    fn sign(&self, body: &[u8], request: &mut Vec<u8>) {
         request.clear();
         request.extend_from_slice(&self.request_head);
         push_hex(request, hmac::sign(&self.key, body).as_ref());
@@ -141,11 +158,14 @@ impl Source {
     }
 
     pub fn write_body(&self, index: u64, out: &mut Vec<u8>) {
-        let timestamp = self.started_unix + self.started.elapsed().as_secs();
         match self.status(index) {
-            Some((message, status)) => self.write_status(message, status, timestamp, out),
-            None => self.write_text(index, timestamp, out),
+            Some((message, status)) => self.write_status(message, status, self.now(), out),
+            None => self.write_text(index, self.now(), out),
         }
+    }
+
+    fn now(&self) -> u64 {
+        self.started_unix + self.started.elapsed().as_secs()
     }
 
     fn status(&self, index: u64) -> Option<(&SentMessage, &'static str)> {

@@ -61,15 +61,18 @@ impl Connection {
     }
 
     async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
-        self.stream.write_all(request).await?;
-        self.received.clear();
-        let head = loop {
-            self.receive().await?;
-            if let Some(head) = parse_head(&self.received)? {
-                break head;
-            }
-        };
-        self.body_start = head.length;
+        self.write(request).await?;
+        self.answer().await
+    }
+
+    /// Writes a part of a request that is too large to be held.
+    pub async fn write(&mut self, part: &[u8]) -> io::Result<()> {
+        self.stream.write_all(part).await
+    }
+
+    /// The answer to what was written.
+    pub async fn answer(&mut self) -> io::Result<Answer> {
+        let head = self.head().await?;
         match head.body {
             BodyLength::Fixed(length) => {
                 while self.received.len() < head.length + length {
@@ -86,6 +89,35 @@ impl Connection {
             },
         }
         Ok(head.answer)
+    }
+
+    async fn head(&mut self) -> io::Result<Head> {
+        self.received.clear();
+        loop {
+            self.receive().await?;
+            if let Some(head) = parse_head(&self.received)? {
+                self.body_start = head.length;
+                return Ok(head);
+            }
+        }
+    }
+
+    /// Hands the body of the answer to what was written to `take` as it comes. Its length must be in the head.
+    pub async fn stream(&mut self, mut take: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<Answer> {
+        let head = self.head().await?;
+        let BodyLength::Fixed(mut left) = head.body else {
+            return Err(bad("the length of the body is not known beforehand").into());
+        };
+        loop {
+            take(self.body())?;
+            left = left.checked_sub(self.body().len()).ok_or_else(|| bad("more body than announced"))?;
+            if left == 0 {
+                return Ok(head.answer);
+            }
+            self.received.clear();
+            self.body_start = 0;
+            self.receive().await?;
+        }
     }
 
     async fn receive(&mut self) -> io::Result<()> {
@@ -173,16 +205,21 @@ impl Api {
 
     /// The bytes of a request, for callers that time only its way.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
+        let content = body.map(Value::to_string).unwrap_or_default();
+        let mut request = self.request_head(method, path, "application/json", content.len() as u64);
+        request.push_str(&content);
+        request.into_bytes()
+    }
+
+    /// A request up to its body of `length` bytes.
+    pub fn request_head(&self, method: &str, path: &str, content_type: &str, length: u64) -> String {
         let authorization =
             self.token.as_ref().map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-        let content = body.map(Value::to_string).unwrap_or_default();
         format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n{authorization}\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{content}",
-            self.address,
-            content.len()
+             Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n",
+            self.address
         )
-        .into_bytes()
     }
 
     /// Sends prepared bytes and returns the status; the body is at `body`.

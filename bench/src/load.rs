@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -18,10 +19,10 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::body::{Mix, Number, Order, SentMessage, Source, SourceOptions};
 use crate::histogram::{Histogram, milliseconds};
-use crate::http::Connection;
+use crate::http::{Answer, Connection};
 
 /// After an answer other than 200, before the connection posts again.
-const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(100);
 /// How long an open loop may go on sending what was due before its end.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -113,6 +114,21 @@ pub struct Tally {
 impl Tally {
     pub fn acknowledged(&self) -> u64 {
         self.statuses.get(&200).copied().unwrap_or(0)
+    }
+
+    /// Counts one answer; whether it was an acknowledgement.
+    pub fn count(&mut self, answer: &io::Result<Answer>, body: usize, latency: Duration) -> bool {
+        self.body_bytes += body as u64;
+        self.bodies += 1;
+        match answer {
+            Ok(answer) => *self.statuses.entry(answer.status).or_default() += 1,
+            Err(_) => self.lost += 1,
+        }
+        let acknowledged = answer.as_ref().is_ok_and(|answer| answer.status == 200);
+        if acknowledged {
+            self.latency.record(latency);
+        }
+        acknowledged
     }
 
     pub fn per_second(&self) -> f64 {
@@ -242,17 +258,25 @@ fn read_messages(text: &str) -> Outcome<Vec<SentMessage>> {
         .collect()
 }
 
-/// Runs the load on a thread of its own, so that watching it does not slow it down.
 pub async fn run(load: Load, progress: Arc<Progress>) -> Outcome<Tally> {
+    on_its_own_thread("load", move || generate(load, progress)).await
+}
+
+/// Does work on a thread of its own, so that watching it does not slow it down.
+pub async fn on_its_own_thread<T, F>(name: &str, work: impl FnOnce() -> F + Send + 'static) -> Outcome<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Outcome<T>>,
+{
     let (done, outcome) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new().name("load".into()).spawn(move || {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let tally = match runtime {
-            Ok(runtime) => runtime.block_on(tokio::task::LocalSet::new().run_until(generate(load, progress))),
+        let result = match runtime {
+            Ok(runtime) => runtime.block_on(tokio::task::LocalSet::new().run_until(work())),
             Err(error) => Err(error.into()),
         };
         // Nobody waits for it when the run was interrupted.
-        let _interrupted = done.send(tally);
+        let _interrupted = done.send(result);
     })?;
     outcome.await?
 }
@@ -338,18 +362,9 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection) -> Outcome<()> {
             let reconnect = answer.as_ref().map_or(true, |answer| answer.closes);
             let acknowledged = {
                 let mut tally = shared.tally.borrow_mut();
-                tally.body_bytes += body.len() as u64;
-                tally.bodies += 1;
-                match answer {
-                    Ok(answer) => *tally.statuses.entry(answer.status).or_default() += 1,
-                    Err(_) => tally.lost += 1,
-                }
-                let acknowledged = answer.is_ok_and(|answer| answer.status == 200);
-                if acknowledged {
-                    tally.latency.record(latency);
-                    if let Some(contact) = source.contact(index) {
-                        tally.per_contact[contact as usize] += 1;
-                    }
+                let acknowledged = tally.count(&answer, body.len(), latency);
+                if let Some(contact) = source.contact(index).filter(|_| acknowledged) {
+                    tally.per_contact[contact as usize] += 1;
                 }
                 acknowledged
             };
@@ -369,7 +384,7 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection) -> Outcome<()> {
     Ok(())
 }
 
-async fn reopen(address: SocketAddr) -> Outcome<Connection> {
+pub async fn reopen(address: SocketAddr) -> Outcome<Connection> {
     let deadline = Instant::now() + GRACE;
     loop {
         match Connection::open(address).await {

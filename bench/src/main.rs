@@ -1,23 +1,32 @@
 //! Benchmarks of Kabar, and the load generator they use. `bench/README.md` explains how to read the figures.
 
+mod arrivals;
 mod baseline;
 mod body;
 mod context;
+mod endpoints;
 mod graph_stub;
 mod histogram;
 mod http;
 mod ingest;
+mod latency;
 mod load;
 mod machine;
+mod media;
 mod metrics;
 mod observe;
+mod outbound;
+mod pacing;
 mod postgres;
 mod rate;
 mod reads;
+mod receiver;
 mod report;
 mod run;
+mod sending;
 mod server_under_test;
 mod start;
+mod statuses;
 
 use std::error::Error;
 use std::path::PathBuf;

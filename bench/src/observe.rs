@@ -203,7 +203,7 @@ pub async fn observe(
 }
 
 /// Waits until nothing waits to be applied; false when it no longer shrinks.
-async fn drain(context: &Context, label: &str, api: &mut Api) -> Outcome<bool> {
+pub async fn drain(context: &Context, label: &str, api: &mut Api) -> Outcome<bool> {
     let (mut lowest, mut moved, mut said) = (f64::INFINITY, Instant::now(), Instant::now());
     loop {
         let counts = Counts::of(&scrape(api).await?)?;

@@ -2,53 +2,39 @@
 //! messages a second received: 4,000 webhooks a second offered, whether or not the server keeps up.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering as Atomic};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Outcome;
-use crate::body::{Mix, Order, SentMessage, Source, SourceOptions, phone_of, reference_of};
+use crate::body::{Mix, SentMessage, reference_of};
 use crate::context::{Context, Database};
-use crate::graph_stub::Accepted;
+use crate::graph_stub::{Accepted, Throughput};
 use crate::http::Api;
 use crate::load::{Load, Until};
 use crate::observe::{Observation, observe};
 use crate::report::{Report, Row};
-use crate::server_under_test::{Installation, SECRET, Server, log_in, number, register_number};
+use crate::sending::{Created, hear_everyone, send_messages, source};
+use crate::server_under_test::{Installation, log_in, register_number};
 
 const OFFERED: f64 = 4_000.0;
 /// Messages a second whose statuses come.
 const MESSAGES: f64 = 1_000.0;
 /// A message is delivered half a second after it was sent, and read half a second later.
 const LAG: usize = 500;
-const SENDERS: usize = 16;
 const CHECKED: usize = 20;
-/// No message sent for so long: the rest will not be.
-const STALLED: Duration = Duration::from_secs(20);
-
-/// A message as the API created it.
-struct Created {
-    message: String,
-    conversation: String,
-}
 
 pub async fn measure(context: &Context, database: Database, report: &mut Report) -> Outcome<()> {
     let name = database.name();
     let label = format!("rate {name}");
+    context.graph.begin(Throughput::High);
     let installation = Installation::new(context, database, "rate")?;
     let server = installation.start().await?;
     let mut api = log_in(&server).await?;
     let channel = register_number(&mut api).await?;
     let contacts = if context.quick { 2_000 } else { 10_000 };
 
-    // Everyone writes once, so that a free-form answer may be sent to them.
-    let first = texts(&server, contacts, context.connections);
-    let opened = observe(context, &format!("{label}, contacts write"), &server, &mut api, first).await?;
-    if opened.tally.contacts_used() < contacts {
-        return Err("not every contact could write once".into());
-    }
+    hear_everyone(context, &label, &server, &mut api, contacts).await?;
 
     let wanted = (context.seconds.as_secs_f64() * MESSAGES) as u64;
     let (created, accepted) = send_messages(context, &label, &api, &channel, contacts, wanted).await?;
@@ -78,107 +64,6 @@ pub async fn measure(context: &Context, database: Database, report: &mut Report)
     server.stop().await?;
     tell(report, name, &observed, window, unread);
     Ok(())
-}
-
-fn source(server: &Server, contacts: u64, seed: u64, mix: Mix) -> Source {
-    Source::new(SourceOptions {
-        number: &number(),
-        secret: SECRET,
-        host: &server.address.to_string(),
-        path: "/webhooks/whatsapp",
-        contacts,
-        order: Order::NewThenRandom,
-        seed,
-        mix,
-    })
-}
-
-fn texts(server: &Server, contacts: u64, connections: usize) -> Load {
-    Load {
-        address: server.address,
-        source: source(server, contacts, 1, Mix::Text),
-        connections,
-        until: Until::Count(contacts),
-        rate: None,
-        insist: true,
-    }
-}
-
-/// Sends up to `wanted` messages through the API; ends early when they are not passed on to the provider in time.
-async fn send_messages(
-    context: &Context,
-    label: &str,
-    api: &Api,
-    channel: &str,
-    contacts: u64,
-    wanted: u64,
-) -> Outcome<(HashMap<u64, Created>, Vec<Accepted>)> {
-    let limit = if context.quick { Duration::from_mins(1) } else { Duration::from_mins(10) };
-    let started = Instant::now();
-    drop(context.graph.take_accepted());
-    let next = Arc::new(AtomicU64::new(0));
-    let created = Arc::new(Mutex::new(HashMap::new()));
-    let mut senders = tokio::task::JoinSet::new();
-    for _ in 0..SENDERS {
-        let (mut api, channel) = (api.another(), channel.to_owned());
-        let (next, created) = (Arc::clone(&next), Arc::clone(&created));
-        senders.spawn(async move {
-            loop {
-                let index = next.fetch_add(1, Atomic::Relaxed);
-                if index >= wanted || started.elapsed() > limit {
-                    return Ok(());
-                }
-                let made = send(&mut api, &channel, index, contacts).await?;
-                created.lock().unwrap_or_else(PoisonError::into_inner).insert(index, made);
-            }
-        });
-    }
-    let (mut highest, mut moved) = (0, Instant::now());
-    let mut ticks = tokio::time::interval(Duration::from_secs(2));
-    loop {
-        tokio::select! {
-            Some(sender) = senders.join_next() => {
-                let outcome: Outcome<()> = sender?;
-                outcome?;
-                continue;
-            }
-            _ = ticks.tick() => {}
-        }
-        let sent = context.graph.accepted_count();
-        let made = created.lock().unwrap_or_else(PoisonError::into_inner).len();
-        context.say(&format!("{label}: {made} messages created, {sent} sent, {wanted} wanted"));
-        if sent > highest {
-            (highest, moved) = (sent, Instant::now());
-        }
-        let all_sent = senders.is_empty() && sent >= made;
-        if all_sent || started.elapsed() > limit || moved.elapsed() > STALLED {
-            break;
-        }
-    }
-    senders.shutdown().await;
-    let created = std::mem::take(&mut *created.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok((created, context.graph.take_accepted()))
-}
-
-async fn send(api: &mut Api, channel: &str, index: u64, contacts: u64) -> Outcome<Created> {
-    let message = json!({
-        "channel_id": channel,
-        "wa_id": phone_of(index % contacts),
-        "type": "text",
-        "body": format!("Terima kasih, laporan Anda sudah kami terima dan sedang kami kerjakan. Ref {index:09}"),
-    });
-    let request = api.request("POST", "/api/v1/messages", Some(&message));
-    let mut status = api.send(&request).await?;
-    while status == 429 || status == 503 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        status = api.send(&request).await?;
-    }
-    let answer: Value = serde_json::from_slice(api.body())?;
-    let field = |name: &str| answer["data"][name].as_str().map(str::to_owned);
-    match (field("id"), field("conversation_id")) {
-        (Some(message), Some(conversation)) if status < 300 => Ok(Created { message, conversation }),
-        _ => Err(format!("POST /api/v1/messages answered {status}: {answer}").into()),
-    }
 }
 
 /// How many of a sample of messages are not `read`, though all three statuses came.

@@ -41,6 +41,26 @@ impl Report {
         });
     }
 
+    /// A figure with a target.
+    pub fn judge(
+        &mut self,
+        benchmark: &'static str,
+        database: &'static str,
+        measure: impl Into<String>,
+        figure: impl Into<String>,
+        (target, met): (&str, bool),
+    ) {
+        self.rows.push(Row {
+            benchmark,
+            database,
+            measure: measure.into(),
+            figure: figure.into(),
+            ratio: None,
+            target: target.into(),
+            met: Some(met),
+        });
+    }
+
     pub fn push(&mut self, row: Row) {
         self.rows.push(row);
     }

@@ -12,7 +12,7 @@ use crate::graph_stub::GraphStub;
 use crate::postgres::Cluster;
 use crate::report::Report;
 use crate::server_under_test::number;
-use crate::{ingest, machine, rate, reads, start};
+use crate::{endpoints, ingest, latency, machine, media, outbound, pacing, rate, reads, start};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -53,6 +53,16 @@ enum Benchmark {
     Ingest,
     /// Latencies and memory at 4,000 webhooks a second.
     Rate,
+    /// 1,000 messages a second out of one number, beside 3,000 statuses and 1,000 texts a second.
+    Outbound,
+    /// A backlog over a number that may send 80 messages a second.
+    Pacing,
+    /// How soon a message leaves an idle server.
+    Latency,
+    /// Events to ten thousand webhook endpoints.
+    Endpoints,
+    /// A file of two gigabytes, up and down.
+    Media,
     /// Pages out of a million messages.
     Reads,
     /// Time to the first answer, and the binary's size.
@@ -119,6 +129,21 @@ async fn measure(context: &Context, chosen: impl Fn(Benchmark) -> bool, report: 
         }
         if chosen(Benchmark::Rate) {
             rate::measure(context, database, report).await?;
+        }
+        if chosen(Benchmark::Outbound) {
+            outbound::measure(context, database, report).await?;
+        }
+        if chosen(Benchmark::Pacing) {
+            pacing::measure(context, database, report).await?;
+        }
+        if chosen(Benchmark::Latency) {
+            latency::measure(context, database, report).await?;
+        }
+        if chosen(Benchmark::Endpoints) {
+            endpoints::measure(context, database, report).await?;
+        }
+        if chosen(Benchmark::Media) {
+            media::measure(context, database, report).await?;
         }
         if chosen(Benchmark::Reads) || chosen(Benchmark::Start) {
             let (installation, server, mut api) = reads::fill(context, database, report).await?;

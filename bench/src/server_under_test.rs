@@ -82,6 +82,22 @@ impl Server {
         Memory { resident: mebibytes("VmRSS"), peak: mebibytes("VmHWM") }
     }
 
+    /// What it has used of the processors since it began, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // After the name, which may hold anything: `utime` and `stime` are the 12th and 13th, in hundredths.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks =
+            fields.split_ascii_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok());
+        f64::from(ticks.sum::<u32>()) / 100.0
+    }
+
+    /// Lets `Memory::peak` begin anew from what is resident now.
+    pub fn forget_peak(&self) -> Outcome<()> {
+        let path = format!("/proc/{}/clear_refs", self.pid);
+        std::fs::write(&path, "5").map_err(|error| format!("{path}: {error}").into())
+    }
+
     /// Asks it to end as an operator would, and waits for it.
     pub async fn stop(mut self) -> Outcome<()> {
         Command::new("kill").args(["-TERM", &self.pid.to_string()]).status().await?;
@@ -165,6 +181,7 @@ impl<'a> Installation<'a> {
             .env("KABAR_ADMIN_PASSWORD", PASSWORD)
             .env("KABAR_META_BASE_URL", &graph)
             .env("KABAR_TELEGRAM_BASE_URL", &graph)
+            .env("KABAR_ALLOWED_NETWORKS", "127.0.0.0/8")
             .envs(self.context.environment.iter().map(|(name, value)| (name, value)));
         Server::launch(command, address, &self.directory.join("log")).await
     }
