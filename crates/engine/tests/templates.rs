@@ -198,6 +198,9 @@ fn fields(name: &str, components: Json) -> TemplateFields {
     }
 }
 
+/// Makes one field of a template wrong.
+type Change = fn(&mut TemplateFields);
+
 both! {
     /// Whoever connects a number finds its templates, and sees what changes at Meta within the hour.
     async fn templates_are_read_when_connected_and_every_hour(store: Store) {
@@ -488,7 +491,7 @@ both! {
             let Err(Error::Invalid(invalid)) = refused else { panic!("{components}: {refused:?}") };
             assert_eq!(invalid.errors.keys().collect::<Vec<_>>(), [field], "{components}: {invalid}");
         }
-        let changes: [(&str, fn(&mut TemplateFields)); 5] = [
+        let changes: [(&str, Change); 5] = [
             ("name", |fields| fields.name = Some("Order Ready".into())),
             ("language", |fields| fields.language = Some("english".into())),
             ("category", |fields| fields.category = None),

@@ -289,6 +289,7 @@ impl Engine {
     /// Waits for the message's turn and calls the provider, extending the lease when that takes long.
     async fn attempt(&self, owner: Uuid, lease: Leased) -> Outcome {
         tokio::time::sleep(lease.slot.since(self.clock.now()).min(HORIZON)).await;
+        self.flights.depart(lease.account_id, lease.per_second).await;
         let begun = tokio::time::Instant::now();
         // Who stood still for so long may wake when the lease is over, and somebody else has decided on the message.
         if self.clock.now().since(lease.slot) > LEASE_MARGIN {

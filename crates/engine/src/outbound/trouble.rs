@@ -1,6 +1,6 @@
-//! Accounts whose provider does not answer, or takes nothing.
+//! Calls under way: accounts whose provider does not answer, or takes nothing, and calls that would leave together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// A probe that has not ended by then is made again.
 const PROBE: Duration = Duration::from_secs(40);
 
+/// In a little more than a second no more calls leave than the account may make in one: what the network holds up does
+/// not arrive together with those behind it.
+const SECOND: Duration = Duration::from_millis(1_015);
+
 /// Calls under way, by account.
 #[derive(Debug, Default)]
 pub(crate) struct Flights(Mutex<HashMap<AccountId, Flight>>);
@@ -32,6 +36,8 @@ struct Flight {
     since: Instant,
     /// Errors in a row after which the provider was asked and answered: one message may try.
     probed: Option<i64>,
+    /// When the last calls left, as many as may leave in a second.
+    departures: VecDeque<Instant>,
 }
 
 impl Flights {
@@ -55,6 +61,28 @@ impl Flights {
         }
     }
 
+    /// Waits until another call may leave. Slots are spread evenly, but a busy machine wakes several tasks at once.
+    pub(super) async fn depart(&self, account: AccountId, per_second: u32) {
+        loop {
+            let next = {
+                let mut all = self.all();
+                let departures = &mut all.entry(account).or_insert_with(Flight::new).departures;
+                let now = Instant::now();
+                while departures.len() >= per_second.max(1) as usize
+                    && departures.front().is_some_and(|first| *first + SECOND <= now)
+                {
+                    departures.pop_front();
+                }
+                if departures.len() < per_second.max(1) as usize {
+                    departures.push_back(now);
+                    return;
+                }
+                departures.front().map_or(now, |first| *first + SECOND)
+            };
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
     fn is_silent(&self, account: AccountId) -> bool {
         let all = self.all();
         all.get(&account).is_some_and(|flight| flight.calls >= UNANSWERED && flight.since.elapsed() > SILENCE)
@@ -71,7 +99,7 @@ impl Flights {
 
 impl Flight {
     fn new() -> Self {
-        Self { calls: 0, since: Instant::now(), probed: None }
+        Self { calls: 0, since: Instant::now(), probed: None, departures: VecDeque::new() }
     }
 }
 

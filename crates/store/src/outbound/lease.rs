@@ -101,6 +101,8 @@ pub struct Leased {
     pub failures: i64,
     /// When its turn is.
     pub slot: Timestamp,
+    /// What its account may send in a second.
+    pub per_second: u32,
     pub platform: Platform,
     /// `phone_number_id`, or the bot's id.
     pub account_external_id: String,
@@ -417,6 +419,7 @@ fn leased(
         attempt: row.get(3)?,
         failures: row.get(4)?,
         slot: slots.get(&message_id).copied().unwrap_or(now),
+        per_second: account.per_second,
         platform: account.platform,
         account_external_id: account.external_id.clone(),
         credentials: account.credentials.clone(),
