@@ -13,7 +13,7 @@ use super::accounts;
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
-use crate::store::{Db, Inner, Tx};
+use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
 
 /// After so many errors of the provider in a row, an account sends one message at a time.
@@ -238,10 +238,7 @@ async fn heads(
     limit: usize,
     chosen: &[(Head, Timestamp)],
 ) -> Result<Vec<Head>> {
-    let lock = match tx.inner {
-        Inner::Sqlite(_) => "",
-        Inner::Postgres(_) => "FOR UPDATE SKIP LOCKED",
-    };
+    let lock = tx.skip_locked();
     let sql = format!(
         "SELECT message_id, pair_id, is_group FROM outbound_queue
          WHERE account_id = $1 AND priority = $2 AND ready_at <= $3 ORDER BY ready_at, position LIMIT $4 {lock}"
