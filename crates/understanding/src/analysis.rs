@@ -1,0 +1,65 @@
+//! Everything about one message, in one pass.
+
+use serde::Serialize;
+
+use crate::categories::{CategorySource, Suggestion, suggest_default_category, suggest_text};
+use crate::classify::{Class, Classification, classify_text};
+use crate::entities::{Entities, Lists, entities_text};
+use crate::language::{Detected, detect};
+use crate::matching::Index;
+use crate::severity::{Assessment, severity_text};
+use crate::templates::{Definition, Parsed, parse};
+use crate::text::Text;
+
+/// What an organisation knows that helps to read its messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    pub locations: Option<&'a Index>,
+    pub things: Option<&'a Index>,
+    pub categories: Option<&'a CategorySource>,
+    /// Definitions of structured messages; empty for the built-in ones.
+    pub templates: &'a [Definition],
+}
+
+/// What one message says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Analysis {
+    pub classification: Classification,
+    /// The language to answer in.
+    pub language: Detected,
+    /// Of problems only.
+    pub severity: Option<Assessment>,
+    pub entities: Entities,
+    /// Suggested categories, best first: the organisation's own, or the default ones where it has none.
+    pub categories: Vec<Suggestion>,
+    /// The fields of a structured message. Its template's class then decides the classification.
+    pub structured: Option<Parsed>,
+}
+
+const SUGGESTIONS: usize = 3;
+
+/// Reads one message.
+pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
+    let structured = parse(text, context.templates, None);
+    let source = text;
+    let text = Text::new(source);
+    let language = detect(&text);
+    let mut classification = classify_text(&text, language);
+    if let Some(class) = structured.as_ref().and_then(|parsed| parsed.class) {
+        classification.class = class;
+        classification.confidence = 1.0;
+    }
+    let lists =
+        Lists { locations: context.locations, things: context.things, categories: context.categories };
+    Analysis {
+        severity: (classification.class == Class::Problem).then(|| severity_text(&text)),
+        entities: entities_text(&text, &lists),
+        categories: match context.categories {
+            Some(categories) => suggest_text(&text, source, categories, SUGGESTIONS),
+            None => suggest_default_category(source, SUGGESTIONS),
+        },
+        classification,
+        language,
+        structured,
+    }
+}
