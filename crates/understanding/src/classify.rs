@@ -89,7 +89,9 @@ pub(crate) fn classify_text(
     Classification {
         class: [Class::WorkUpdate, Class::Problem, Class::General][best],
         confidence: chances[best],
-        reasons: reasons(text, scanned, List::Signal, scores, |columns| columns[best] - columns[second]),
+        reasons: reasons(text, scanned, &[List::Signal, List::Concept], scores, |columns| {
+            columns[best] - columns[second]
+        }),
         language: detected.language,
         engine: engine(),
     }
@@ -99,19 +101,22 @@ pub(crate) fn classify_text(
 pub(crate) fn reasons(
     text: &Text<'_>,
     scanned: &Scanned,
-    list: List,
+    lists: &[List],
     scores: &Scores,
     weigh: impl Fn(&[f32; COLUMNS]) -> f32,
 ) -> Vec<Reason> {
     let mut weights: Vec<f32> = scores.tokens.iter().map(weigh).collect();
     let mut found: Vec<(f32, usize, usize, &str)> = Vec::new();
-    let names = Vocabulary::get().names(list);
-    for hit in scanned.of(list) {
-        let (first, last) = (hit.first as usize, hit.last as usize);
-        let weight: f32 = weights[first..=last].iter().sum();
-        if weight > 0.1 {
-            found.push((weight, first, last, &names[usize::from(hit.group)]));
-            weights[first..=last].fill(0.0);
+    for list in lists {
+        let names = Vocabulary::get().names(*list);
+        for hit in scanned.of(*list) {
+            let (first, last) = (hit.first as usize, hit.last as usize);
+            let weight: f32 = weights[first..=last].iter().sum();
+            if weight > 0.1 {
+                let name = &names[usize::from(hit.group)];
+                found.push((weight, first, last, name.split_once(' ').map_or(name, |(_, meaning)| meaning)));
+                weights[first..=last].fill(0.0);
+            }
         }
     }
     for (at, token) in text.tokens().iter().enumerate() {

@@ -1,6 +1,7 @@
 //! What the linear model sees of a text: letters within words, words, and what the word lists say, each hashed to a row.
 
 use std::hash::Hasher;
+use std::sync::OnceLock;
 
 use crate::lexicon::{Fnv, Hit};
 use crate::text::{Kind, Script, Text};
@@ -46,12 +47,23 @@ struct Names {
     not: u16,
     but: u16,
     count: u16,
+    /// The signal that each concept's words give too.
+    of_concepts: Vec<Option<u16>>,
 }
 
-fn names() -> Names {
-    let names = Vocabulary::get().names(List::Signal);
-    let find = |name: &str| names.iter().position(|known| known == name).unwrap_or(0) as u16;
-    Names { not: find("not"), but: find("but"), count: names.len() as u16 }
+fn names() -> &'static Names {
+    static NAMES: OnceLock<Names> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let names = Vocabulary::get().names(List::Signal);
+        let find = |name: &str| names.iter().position(|known| known == name).map(|at| at as u16);
+        let of_concept = |concept: &String| find(concept.split(' ').next().unwrap_or_default());
+        Names {
+            not: find("not").unwrap_or_default(),
+            but: find("but").unwrap_or_default(),
+            count: names.len() as u16,
+            of_concepts: Vocabulary::get().names(List::Concept).iter().map(of_concept).collect(),
+        }
+    })
 }
 
 /// Finds every feature of a text.
@@ -69,7 +81,7 @@ pub(crate) fn extract(text: &Text<'_>, scanned: &Scanned, sink: &mut impl Sink) 
     }
     let is_negated = |at: usize| at < 256 && negated[at / 64] >> (at % 64) & 1 == 1;
     words(text, is_negated, sink);
-    lists(text, scanned, &signals, &names, is_negated, sink);
+    lists(text, scanned, &signals, names, is_negated, sink);
 }
 
 fn words(text: &Text<'_>, is_negated: impl Fn(usize) -> bool, sink: &mut impl Sink) {
@@ -175,6 +187,7 @@ fn lists(
         let negated = hit.group != names.not && is_negated(hit.first as usize);
         events.push((u64::from(hit.group) + if negated { count } else { 0 }, hit.first as usize));
     }
+    concepts(scanned, names, &is_negated, &mut events, sink);
     let mut categories = 0_u32;
     for hit in scanned.of(List::Category) {
         events.push((thing, hit.first as usize));
@@ -192,7 +205,8 @@ fn lists(
             sink.add(Part::Lists, salted(12, &[bit]), hit.first as usize);
         }
     }
-    events.sort_by_key(|(_, at)| *at);
+    events.sort_by_key(|(event, at)| (*at, *event));
+    events.dedup();
     let mut present = 0_u64;
     let mut pairs = [0_u64; 64];
     let mut after_but = false;
@@ -235,4 +249,32 @@ fn lists(
     sink.add(Part::Lists, salted(20, &[u64::from(text.is_shouted())]), last);
     let ends = text.tokens().last().map_or("", |token| text.norm(token));
     sink.add(Part::Lists, salted(21, &[u64::from(ends == "?"), has_thing]), last);
+}
+
+/// Meanings, alone and in pairs; each gives its signal as an event too.
+fn concepts(
+    scanned: &Scanned,
+    names: &Names,
+    is_negated: impl Fn(usize) -> bool,
+    events: &mut Vec<(u64, usize)>,
+    sink: &mut impl Sink,
+) {
+    let mut seen: Vec<u64> = Vec::with_capacity(8);
+    for hit in scanned.of(List::Concept) {
+        let at = hit.first as usize;
+        let negated = is_negated(at);
+        if let Some(signal) = names.of_concepts[usize::from(hit.group)] {
+            events.push((u64::from(signal) + if negated { u64::from(names.count) } else { 0 }, at));
+        }
+        let concept = u64::from(hit.group) + if negated { 128 } else { 0 };
+        if seen.contains(&concept) {
+            continue;
+        }
+        sink.add(Part::Lists, salted(22, &[concept]), at);
+        for other in &seen {
+            let (low, high) = if *other < concept { (*other, concept) } else { (concept, *other) };
+            sink.add(Part::Lists, salted(23, &[low, high]), at);
+        }
+        seen.push(concept);
+    }
 }

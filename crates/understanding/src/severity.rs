@@ -59,13 +59,9 @@ pub(crate) fn severity_text(text: &Text<'_>, scanned: &Scanned, scores: &Scores)
         level + 1
     };
     let (best, rival) = (SEVERITIES.start + level, SEVERITIES.start + rival);
-    let mut reasons =
-        reasons(text, scanned, List::Severity, scores, |columns| columns[best] - columns[rival]);
-    for reason in &mut reasons {
-        if let Some((_, why)) = reason.why.split_once(' ') {
-            reason.why = why.to_owned();
-        }
-    }
+    let mut reasons = reasons(text, scanned, &[List::Severity, List::Concept], scores, |columns| {
+        columns[best] - columns[rival]
+    });
     if reasons.is_empty() {
         let text = text.source().to_owned();
         reasons.push(Reason { text, why: "nothing worse is said".to_owned(), weight: 0.0 });

@@ -9,14 +9,16 @@ use crate::text::Text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum List {
     Signal,
+    Concept,
     Severity,
     Category,
     Language,
     Entity,
 }
 
-const LISTS: [(List, &str); 5] = [
+const LISTS: [(List, &str); 6] = [
     (List::Signal, include_str!("../data/signals.txt")),
+    (List::Concept, include_str!("../data/concepts.txt")),
     (List::Severity, include_str!("../data/severity.txt")),
     (List::Category, include_str!("../data/categories.txt")),
     (List::Language, include_str!("../data/language.txt")),

@@ -1,5 +1,6 @@
 //! A name as what it is made of: nouns of one meaning in three languages, what tells it from its like, and words.
 
+use std::hash::Hasher;
 use std::sync::OnceLock;
 
 use crate::lexicon::{ByHash, Fnv, lines};
@@ -89,7 +90,20 @@ struct Nouns {
 }
 
 fn hash(tag: u8, word: &str) -> u64 {
-    Fnv::of(&[&[tag], word.as_bytes()].concat())
+    hash_words(tag, std::iter::once(word))
+}
+
+/// The same as that of the words with spaces between.
+fn hash_words<'w>(tag: u8, words: impl Iterator<Item = &'w str>) -> u64 {
+    let mut hash = Fnv::default();
+    hash.write(&[tag]);
+    for (at, word) in words.enumerate() {
+        if at > 0 {
+            hash.write(b" ");
+        }
+        hash.write(word.as_bytes());
+    }
+    hash.0
 }
 
 fn nouns() -> &'static Nouns {
@@ -119,6 +133,10 @@ pub(super) fn noun_words() -> &'static [(String, u64)] {
     &nouns().spellings
 }
 
+fn phrase<'w>(words: impl Iterator<Item = &'w str>) -> Option<Noun> {
+    nouns().words.get(&hash_words(b' ', words)).copied()
+}
+
 fn noun(phrase: &str) -> Option<Noun> {
     let found = nouns().words.get(&hash(b' ', phrase)).copied();
     found.or_else(|| {
@@ -137,10 +155,7 @@ pub(crate) fn noun_at(text: &Text<'_>, at: usize) -> Option<(Noun, usize)> {
         }
         let found = match window {
             [one] => noun(text.stem(one)),
-            _ => {
-                let words: Vec<&str> = window.iter().map(|token| text.stem(token)).collect();
-                noun(&words.join(" "))
-            }
+            _ => phrase(window.iter().map(|token| text.stem(token))),
         };
         found.map(|found| (found, length))
     })
@@ -255,8 +270,7 @@ impl Reader<'_, '_> {
             let found = if length == 1 {
                 noun(self.word(at))
             } else {
-                let words: Vec<&str> = (at..at + length).map(|at| self.word(at)).collect();
-                noun(&words.join(" "))
+                phrase((at..at + length).map(|at| self.word(at)))
             };
             let Some(found) = found else { continue };
             if length == 1 && self.word(at).chars().count() == 1 {

@@ -120,7 +120,7 @@ pub fn fingerprint(home: &Path) -> io::Result<u64> {
         hash.write(&fs::read(file)?);
     }
     let lists = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    for list in ["spellings", "signals", "severity", "categories", "language"] {
+    for list in ["spellings", "signals", "concepts", "severity", "categories", "language"] {
         hash.write(&fs::read(lists.join(list).with_extension("txt"))?);
     }
     Ok(hash.0)
