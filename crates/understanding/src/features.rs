@@ -11,6 +11,7 @@ use crate::vocabulary::{List, Scanned, Vocabulary};
 pub(crate) const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 17;
 /// Raised whenever features change, so that stale weights are noticed.
+#[cfg(any(test, feature = "train"))]
 pub(crate) const VERSION: u64 = 1;
 
 const LONGEST: usize = 5;
@@ -243,7 +244,7 @@ fn lists(
         17..=32 => 6,
         _ => 7,
     };
-    let has_thing = u64::from(present >> thing & 1);
+    let has_thing = present >> thing & 1;
     sink.add(Part::Lists, salted(18, &[length]), last);
     sink.add(Part::Lists, salted(19, &[length, has_thing]), last);
     sink.add(Part::Lists, salted(20, &[u64::from(text.is_shouted())]), last);

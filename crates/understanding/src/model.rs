@@ -10,6 +10,7 @@ use crate::vocabulary::Scanned;
 pub(crate) const COLUMNS: usize = 8;
 pub(crate) const CLASSES: std::ops::Range<usize> = 0..3;
 pub(crate) const SEVERITIES: std::ops::Range<usize> = 3..7;
+#[cfg(any(test, feature = "train"))]
 pub(crate) const TONGUE: usize = 7;
 
 pub(crate) const MAGIC: [u8; 8] = *b"kabar-u1";

@@ -52,7 +52,9 @@ const LEVELS: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, 
 pub(crate) fn severity_text(text: &Text<'_>, scanned: &Scanned, scores: &Scores) -> Assessment {
     let columns = &scores.columns[SEVERITIES];
     let chances: [f32; 4] = softmax(columns, Model::get().severity_temperature);
-    let level = (0..4).max_by(|a, b| chances[*a].total_cmp(&chances[*b])).unwrap_or(1);
+    // The median: of two far levels that are as likely, one between them is the least wrong.
+    let half = |level: &usize| chances[..=*level].iter().sum::<f32>() >= 0.5;
+    let level = (0..4).find(half).unwrap_or(3);
     let rival = if level == 3 || (level > 0 && chances[level - 1] > chances[level + 1]) {
         level - 1
     } else {

@@ -145,9 +145,16 @@ impl Reader<'_, '_> {
             return self.read_folded(byte, position, c, c.to_ascii_lowercase(), next);
         }
         match c {
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {}
-            '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' => {}
-            'ـ' | '\u{064b}'..='\u{065f}' | '\u{0670}' | '\u{06d6}'..='\u{06ed}' => {}
+            '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{1f3fb}'..='\u{1f3ff}'
+            | 'ـ'
+            | '\u{064b}'..='\u{065f}'
+            | '\u{0670}'
+            | '\u{06d6}'..='\u{06ed}' => {}
             _ => {
                 if let Some(folded) = fold_arabic(c) {
                     return self.read_folded(byte, position, c, folded, next);
@@ -260,8 +267,10 @@ impl Reader<'_, '_> {
 
     fn close(&mut self, byte: u32, position: u32) {
         let Some(mut token) = self.open.take() else { return };
-        token.to = byte;
-        token.end = position;
+        // One letter of several that a single scalar value decomposes into still stands for that value.
+        let least = self.text.source[token.from as usize..].chars().next().map_or(0, char::len_utf8);
+        token.to = byte.max(token.from + least as u32);
+        token.end = position.max(token.start + 1);
         let text = &mut *self.text;
         let from = token.norm_from as usize;
         if self.spell

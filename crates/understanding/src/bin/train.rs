@@ -23,31 +23,6 @@ fn run() -> io::Result<()> {
             println!("{}", report::page(&phrases));
             Ok(())
         }
-        Some("try") => {
-            let value = |at: usize| env::args().nth(at).and_then(|value| value.parse::<f64>().ok());
-            let mut settings = Settings::default();
-            settings.epochs = value(2).unwrap_or(30.0) as usize;
-            settings.rate = value(3).unwrap_or(0.15) as f32;
-            settings.decay = value(4).unwrap_or(2e-5) as f32;
-            settings.smoothing = value(5).unwrap_or(0.05) as f32;
-            settings.meanings = value(6).unwrap_or(2.0) as usize;
-            settings.dropout = value(7).unwrap_or(0.1);
-            install(train(&phrases, 0, settings));
-            let figures = report::measure(&phrases, Split::Dev);
-            println!(
-                "{}",
-                figures
-                    .page()
-                    .lines()
-                    .filter(|l| l.contains("F1 |") || l.contains("error") || l.contains("severity"))
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            );
-            if env::args().nth(8).is_some() {
-                println!("{}\n{}", figures.page(), figures.wrong.join("\n"));
-            }
-            Ok(())
-        }
         Some("dev") => {
             let figures = report::measure(&phrases, Split::Dev);
             println!("{}\n{}", figures.page(), figures.wrong.join("\n"));

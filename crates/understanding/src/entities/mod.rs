@@ -5,7 +5,7 @@ mod patterns;
 use serde::Serialize;
 
 use crate::categories::{CategorySource, default_categories};
-use crate::matching::Index;
+use crate::matching::{Index, Message};
 use crate::text::Text;
 use crate::vocabulary::{List, Scanned, Vocabulary};
 
@@ -77,9 +77,9 @@ fn found_name(key: &str, name: &str, score: f32) -> FoundName {
 }
 
 /// What a list names in the text, then what only looks like it: matched as a whole if the list has it.
-fn named(text: &Text<'_>, index: Option<&Index>, spans: Vec<Span>) -> Vec<Entity> {
+fn named(text: &Text<'_>, message: &Message<'_>, index: Option<&Index>, spans: Vec<Span>) -> Vec<Entity> {
     let mut entities: Vec<Entity> = Vec::new();
-    for mention in index.map(|index| index.mentions(text.source())).unwrap_or_default() {
+    for mention in index.map(|index| index.mentions_in(message)).unwrap_or_default() {
         let tokens = text.tokens();
         let first = tokens.partition_point(|token| (token.end as usize) <= mention.start);
         let last = tokens.partition_point(|token| (token.start as usize) < mention.end).saturating_sub(1);
@@ -105,15 +105,16 @@ fn named(text: &Text<'_>, index: Option<&Index>, spans: Vec<Span>) -> Vec<Entity
 }
 
 pub(crate) fn entities_text(text: &Text<'_>, scanned: &Scanned, lists: &Lists<'_>) -> Entities {
+    let message = Message::new(text.source());
     let places = patterns::places(text, scanned);
     let things = patterns::things(text, &places);
     let plain = |spans: Vec<Span>| spans.into_iter().map(|span| entity(text, span)).collect();
     let times = patterns::times(text, scanned);
     let quantities = patterns::quantities(text, scanned, &times);
     Entities {
-        locations: named(text, lists.locations, places),
-        things: named(text, lists.things, things),
-        categories: categories(text, scanned, lists.categories),
+        locations: named(text, &message, lists.locations, places),
+        things: named(text, &message, lists.things, things),
+        categories: categories(text, &message, scanned, lists.categories),
         persons: plain(patterns::persons(text, scanned)),
         times: plain(times),
         quantities: plain(quantities),
@@ -121,9 +122,14 @@ pub(crate) fn entities_text(text: &Text<'_>, scanned: &Scanned, lists: &Lists<'_
 }
 
 /// Names of the organisation's categories; without a list, the words that speak of default ones.
-fn categories(text: &Text<'_>, scanned: &Scanned, source: Option<&CategorySource>) -> Vec<Entity> {
+fn categories(
+    text: &Text<'_>,
+    message: &Message<'_>,
+    scanned: &Scanned,
+    source: Option<&CategorySource>,
+) -> Vec<Entity> {
     if let Some(source) = source {
-        return named(text, Some(source.index()), Vec::new());
+        return named(text, message, Some(source.index()), Vec::new());
     }
     let mut entities: Vec<Entity> = Vec::new();
     for hit in scanned.of(List::Category) {

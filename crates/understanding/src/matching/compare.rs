@@ -1,6 +1,6 @@
 //! A text's terms against a name's, in full.
 
-use super::distance::{allowed, distance};
+use super::distance::distance;
 use super::lookup::{Name, Resolved};
 use super::terms::{Role, Term, is_place};
 
@@ -30,6 +30,7 @@ pub(super) fn compare(
     let mut used = vec![false; terms.len()];
     let (mut matched, mut whole_weight) = (0.0, 0.0);
     let (mut missing_tell, mut missing_word, mut any_word) = (false, 0.0_f32, false);
+    let (mut missing_noun, mut other_noun, mut slipped) = (false, false, false);
     let mut order: Vec<(usize, usize)> = Vec::new();
     for (at, (term, role, of)) in name.terms.iter().enumerate() {
         let fits = |place: usize| -> f32 {
@@ -49,6 +50,7 @@ pub(super) fn compare(
             used[best.1] = true;
             matched += weight_of(at) * best.0.min(1.0);
             any_word |= *role == Role::Word;
+            slipped |= best.0 < 0.87;
             if *role == Role::Tell && *of == 0 {
                 order.push((at, best.1));
             }
@@ -56,7 +58,7 @@ pub(super) fn compare(
             match role {
                 Role::Tell => missing_tell = true,
                 Role::Word => missing_word += weight_of(at),
-                Role::Noun => {}
+                Role::Noun => missing_noun = true,
             }
         }
     }
@@ -79,20 +81,26 @@ pub(super) fn compare(
                 }
             }
             Role::Word => beside += if options.is_empty() { 0.8 } else { 1.0 },
-            Role::Noun => details += 0.1,
+            Role::Noun => {
+                details += 0.1;
+                other_noun |= !terms.iter().any(|tell| tell.role == Role::Tell && tell.of == term.id);
+            }
         }
     }
     let share = matched / whole_weight;
     let found = matched / (matched + beside + details * 0.6).max(0.01);
     let mut score = 0.5 * (share + found);
-    if missing_word > 0.0 && (beside > 0.0 || !any_word) {
+    // A hall is not the tower of the same name.
+    let another = missing_noun && other_noun;
+    if another || missing_word > 0.0 && (slipped || beside > 0.0 || !any_word) {
         score = score.min(DOUBTFUL);
     }
     if let Some(plain) = plain
         && !missing_tell
         && !contrary
+        && !another
         && plain.len() > 4
-        && let Some(slips) = distance(plain, &name.plain, allowed(plain.len()))
+        && let Some(slips) = distance(plain, &name.plain, if plain.len() < 10 { 1 } else { 2 })
     {
         score = score.max(1.0 - 0.8 * slips as f32 / plain.len() as f32 - (1.0 - share) * 0.05);
     }

@@ -1,9 +1,9 @@
 //! How far two words are from each other.
 
-const LONGEST: usize = 48;
+const LONGEST: usize = 64;
 
 /// Insertions, deletions, replacements and swaps of neighbours between two words; `None` beyond `most`, or for words
-/// of more than 48 letters.
+/// of more than 64 letters.
 pub(super) fn distance(a: &[char], b: &[char], most: usize) -> Option<usize> {
     if a.len().abs_diff(b.len()) > most || a.len() > LONGEST || b.len() > LONGEST {
         return None;

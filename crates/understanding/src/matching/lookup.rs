@@ -3,7 +3,7 @@
 use super::distance::{allowed, distance, mask, skeleton};
 use super::terms::{Role, Term, noun_words, read};
 use crate::lexicon::{ByHash, Fnv};
-use crate::text::Text;
+use crate::text::{Kind, Text};
 
 /// A name, code or alias of an entry.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Name {
     /// Term number, role and the noun that a tell belongs to.
     pub terms: Vec<(u32, Role, u64)>,
     pub weights: Vec<f32>,
-    /// The words without spaces, for slips across them.
+    /// The whole without spaces, for slips across words.
     pub plain: Vec<char>,
 }
 
@@ -45,9 +45,10 @@ struct Words {
 
 const LONGEST: usize = 40;
 
-/// The words of a name in a row, tells left out.
-pub(super) fn plain(terms: &[Term]) -> Vec<char> {
-    terms.iter().flat_map(|term| term.word.chars()).collect()
+/// What a name says in a row, without spaces and marks.
+pub(super) fn plain(text: &Text<'_>) -> Vec<char> {
+    let said = text.tokens().iter().filter(|token| token.kind != Kind::Mark);
+    said.flat_map(|token| text.stem(token).chars()).collect()
 }
 
 impl Lookup {
@@ -76,7 +77,7 @@ impl Lookup {
                 self.counted.push(term.of);
             }
         }
-        self.names.push(Name { entry, terms: of_name, weights: Vec::new(), plain: plain(&terms) });
+        self.names.push(Name { entry, terms: of_name, weights: Vec::new(), plain: plain(&text) });
     }
 
     /// Weighs and sorts what was added.
@@ -160,7 +161,10 @@ impl Lookup {
             if (bits & !other).count_ones() as usize > most || (other & !bits).count_ones() as usize > most {
                 continue;
             }
-            if let Some(slips) = distance(&letters, &words.letters[at], most) {
+            let other = &words.letters[at];
+            if let Some(slips) = distance(&letters, other, most)
+                && (slips < 2 || other.first() == letters.first())
+            {
                 let likeness = 1.0 - 0.8 * slips as f32 / letters.len() as f32;
                 found.push((words.terms[at], likeness));
             }

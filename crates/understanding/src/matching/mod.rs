@@ -105,8 +105,23 @@ pub struct Index {
     lookup: Lookup,
 }
 
+/// A message read once, for several lists.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    text: Text<'a>,
+    terms: Vec<terms::Term>,
+}
+
+impl<'a> Message<'a> {
+    pub(crate) fn new(message: &'a str) -> Self {
+        let text = Text::verbatim(message);
+        let terms = read(&text, true);
+        Message { text, terms }
+    }
+}
+
 /// From this score on a candidate may be the one that is meant.
-const MEANT: f32 = 0.75;
+const MEANT: f32 = 0.76;
 /// By how much the best must be ahead of the next entry.
 const AHEAD: f32 = 0.02;
 /// How many names are compared in full.
@@ -142,7 +157,7 @@ impl Index {
         let text = Text::verbatim(query);
         let terms = read(&text, false);
         let resolved = self.lookup.resolve(&terms);
-        let plain = lookup::plain(&terms);
+        let plain = lookup::plain(&text);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
         for (name, _) in self.lookup.likeliest(&resolved, COMPARED, false) {
             let name = &self.lookup.names[name as usize];
@@ -180,16 +195,19 @@ impl Index {
     /// assert_eq!((found[0].key, found[0].start, found[0].end), ("3", 11, 19));
     /// ```
     pub fn mentions(&self, message: &str) -> Vec<Mention<'_>> {
+        self.mentions_in(&Message::new(message))
+    }
+
+    pub(crate) fn mentions_in(&self, message: &Message<'_>) -> Vec<Mention<'_>> {
         if self.is_empty() {
             return Vec::new();
         }
-        let text = Text::verbatim(message);
-        let terms = read(&text, true);
-        let resolved = self.lookup.resolve(&terms);
+        let Message { text, terms } = message;
+        let resolved = self.lookup.resolve(terms);
         let mut found: Vec<(f32, f32, usize, usize, usize)> = Vec::new();
         for (name, _) in self.lookup.likeliest(&resolved, COMPARED * 2, true) {
             let name = &self.lookup.names[name as usize];
-            for (first, mut last) in lookup::windows(&terms, &resolved, name) {
+            for (first, mut last) in lookup::windows(terms, &resolved, name) {
                 // A number or letter right after belongs to the name that is meant.
                 while terms.get(last + 1).is_some_and(|next| {
                     next.role == Role::Tell && next.first <= terms[last].last + 1 && next.of != u64::MAX
@@ -199,7 +217,7 @@ impl Index {
                 let window = first..last + 1;
                 let Compared { score, whole, weight } =
                     compare(&terms[window.clone()], &resolved[window], name, &[], None);
-                if whole && score >= MEANT + 0.05 {
+                if whole && score >= MEANT + 0.02 {
                     found.push((score, weight, first, last, name.entry as usize));
                 }
             }

@@ -19,8 +19,8 @@ fn labelled<'d, 't>(line: &'t str, definition: &'d Definition) -> Option<(&'d Fi
         if label.is_empty() || label.len() > 60 {
             return None;
         }
-        let field =
-            definition.fields.iter().find(|field| field.labels.iter().any(|known| normal(known) == label));
+        let same = |known: &String| may_be(known, &label) && normal(known) == label;
+        let field = definition.fields.iter().find(|field| field.labels.iter().any(same));
         if let Some(field) = field {
             // The end of a bold label may stand after the mark: `*Lokasi:* x`.
             let value = bare[at + mark.len_utf8()..].trim();
@@ -116,6 +116,10 @@ pub fn parse(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Op
     // The built-in definitions of one name differ only in how they are rendered.
     let definitions = if definitions.is_empty() { &built_in()[..2] } else { definitions };
     let allowed = || definitions.iter().filter(|known| wanted.is_none_or(|wanted| known.name == wanted));
+    let is_marked = |known: &Definition| after_marker(text, known).is_some();
+    if wanted.is_some() && !allowed().any(is_marked) && definitions.iter().any(is_marked) {
+        return None;
+    }
     let marked = allowed().find_map(|definition| Some((definition, after_marker(text, definition)?)));
     let (definition, values) = if let Some((definition, body)) = marked {
         (definition, read(body, definition))

@@ -24,11 +24,13 @@ pub struct Settings {
     pub meanings: usize,
     /// Chance that a feature of letters and words is left out of an example.
     pub dropout: f64,
+    /// How many runs from different seeds the weights are the mean of.
+    pub runs: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { epochs: 30, rate: 0.05, decay: 2e-4, smoothing: 0.05, meanings: 2, dropout: 0.3 }
+        Settings { epochs: 30, rate: 0.05, decay: 2e-4, smoothing: 0.05, meanings: 2, dropout: 0.3, runs: 4 }
     }
 }
 
@@ -156,16 +158,38 @@ pub fn train(phrases: &[Phrase], fingerprint: u64, settings: Settings) -> Vec<u8
     for (slot, of) in meanings {
         kept[slot as usize] = of.len() >= settings.meanings;
     }
+    let mut sums = vec![[0.0_f32; COLUMNS]; SLOTS];
+    let mut biases = [0.0_f32; COLUMNS];
+    for run in 0..settings.runs {
+        let share = 1.0 / settings.runs as f32;
+        let of_run = learn(&taught, &kept, run, settings, &mut sums);
+        for (bias, of_run) in biases.iter_mut().zip(of_run) {
+            *bias += of_run * share;
+        }
+    }
+    let dev: Vec<&Phrase> = phrases.iter().filter(|phrase| phrase.split() == Split::Dev).collect();
+    let temperatures = calibrate(&dev, &sums, &biases);
+    pack(&sums, &biases, temperatures, fingerprint)
+}
+
+/// Adds one run's share of the weights to `sums`, the mean over the later half of its epochs; answers its biases.
+fn learn(
+    taught: &[&Phrase],
+    kept: &[bool],
+    run: u64,
+    settings: Settings,
+    sums: &mut [[f32; COLUMNS]],
+) -> [f32; COLUMNS] {
     let mut learner = Learner {
         weights: vec![[0.0; COLUMNS]; SLOTS],
         squares: vec![[0.0; COLUMNS]; SLOTS],
         biases: [0.0; COLUMNS],
         settings,
     };
-    let mut random = Random::new(SEED);
+    let mut random = Random::new(SEED + run);
     let mut order: Vec<usize> = (0..taught.len()).collect();
     let averaged = settings.epochs / 2;
-    let mut sums = vec![[0.0_f32; COLUMNS]; SLOTS];
+    let share = 1.0 / ((settings.epochs - averaged) as u64 * settings.runs) as f32;
     for epoch in 0..settings.epochs {
         random.shuffle(&mut order);
         for at in &order {
@@ -180,18 +204,12 @@ pub fn train(phrases: &[Phrase], fingerprint: u64, settings: Settings) -> Vec<u8
         if epoch >= averaged {
             for (sum, weights) in sums.iter_mut().zip(&learner.weights) {
                 for (sum, weight) in sum.iter_mut().zip(weights) {
-                    *sum += weight;
+                    *sum += weight * share;
                 }
             }
         }
     }
-    let epochs = (settings.epochs - averaged) as f32;
-    for sum in &mut sums {
-        *sum = sum.map(|weight| weight / epochs);
-    }
-    let dev: Vec<&Phrase> = phrases.iter().filter(|phrase| phrase.split() == Split::Dev).collect();
-    let temperatures = calibrate(&dev, &sums, &learner.biases);
-    pack(&sums, &learner.biases, temperatures, fingerprint)
+    learner.biases
 }
 
 /// The temperatures of classes and severities that make the dev split likeliest.

@@ -4,12 +4,11 @@ use crate::matching::{Entry, Index};
 use crate::train::random::Random;
 
 const SEED: u64 = 7;
-const NOUNS: [&str; 14] = [
-    "Building",
+/// No two of one meaning.
+const NOUNS: [&str; 12] = [
     "Gedung",
     "Tower",
     "Warehouse",
-    "Gudang",
     "Kantor",
     "Hotel",
     "Plaza",
