@@ -12,7 +12,7 @@ pub(crate) const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 17;
 /// Raised whenever features change, so that stale weights are noticed.
 #[cfg(any(test, feature = "train"))]
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 const LONGEST: usize = 5;
 const SCOPE: usize = 3;

@@ -104,7 +104,7 @@ pub(crate) const PARTS: usize = 3;
 /// What one feature of each part counts, by how many there are of it.
 pub(crate) fn part_values(counts: [u32; PARTS]) -> [f32; PARTS] {
     let of = |weight: f32, count: u32| weight / (count.max(4) as f32).sqrt();
-    [of(1.0, counts[0]), of(1.5, counts[1]), of(2.0, counts[2])]
+    [of(1.0, counts[0]), of(1.5, counts[1]), of(1.5, counts[2])]
 }
 
 struct Adder {

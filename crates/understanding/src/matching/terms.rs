@@ -372,35 +372,3 @@ fn is_unit(word: &str) -> bool {
             | "لتر"
     )
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn same(a: &str, b: &str) -> bool {
-        let ids = |name: &str| {
-            let mut ids: Vec<(u64, u64)> =
-                read(&Text::verbatim(name), false).iter().map(|term| (term.id, term.of)).collect();
-            ids.sort_unstable();
-            ids
-        };
-        ids(a) == ids(b)
-    }
-
-    #[test]
-    fn one_place_is_one_name_in_every_spelling() {
-        for other in [
-            "Gd. A lt 2",
-            "Bldg A 2nd fl",
-            "gedung A L2",
-            "lantai dua, Gedung A",
-            "مبنى أ الطابق الثاني",
-            "lt.2 gdA",
-        ] {
-            assert!(same("Building A floor 2", other) || other == "lt.2 gdA", "{other}");
-        }
-        assert!(same("Room A-12", "ruang a12"));
-        assert!(!same("Building 2 floor 3", "Building 3 floor 2"));
-        assert!(!same("Genset 2", "Genset 3"));
-    }
-}

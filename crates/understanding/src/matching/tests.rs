@@ -124,3 +124,25 @@ proptest! {
         prop_assert_eq!(index.find(&format!("genset {b}"), 1).best.is_some(), a == b);
     }
 }
+
+fn same(a: &str, b: &str) -> bool {
+    let ids = |name: &str| {
+        let mut ids: Vec<(u64, u64)> =
+            terms::read(&Text::verbatim(name), false).iter().map(|term| (term.id, term.of)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    ids(a) == ids(b)
+}
+
+#[test]
+fn one_place_is_one_name_in_every_spelling() {
+    for other in
+        ["Gd. A lt 2", "Bldg A 2nd fl", "gedung A L2", "lantai dua, Gedung A", "مبنى أ الطابق الثاني"]
+    {
+        assert!(same("Building A floor 2", other), "{other}");
+    }
+    assert!(same("Room A-12", "ruang a12"));
+    assert!(!same("Building 2 floor 3", "Building 3 floor 2"));
+    assert!(!same("Genset 2", "Genset 3"));
+}
