@@ -168,7 +168,7 @@ pub fn train(phrases: &[Phrase], fingerprint: u64, settings: Settings) -> Vec<u8
         }
     }
     let dev: Vec<&Phrase> = phrases.iter().filter(|phrase| phrase.split() == Split::Dev).collect();
-    let temperatures = calibrate(&dev, &sums, &biases);
+    let temperatures = calibrate(&dev, &sums, &mut biases);
     pack(&sums, &biases, temperatures, fingerprint)
 }
 
@@ -212,8 +212,8 @@ fn learn(
     learner.biases
 }
 
-/// The temperatures of classes and severities that make the dev split likeliest.
-fn calibrate(dev: &[&Phrase], weights: &[[f32; COLUMNS]], biases: &[f32; COLUMNS]) -> [f32; 2] {
+/// The temperatures of classes and severities that make the dev split likeliest, once their biases are moved so.
+fn calibrate(dev: &[&Phrase], weights: &[[f32; COLUMNS]], biases: &mut [f32; COLUMNS]) -> [f32; 2] {
     let scored: Vec<([f32; COLUMNS], &Phrase)> = dev
         .iter()
         .map(|phrase| {
@@ -223,7 +223,7 @@ fn calibrate(dev: &[&Phrase], weights: &[[f32; COLUMNS]], biases: &[f32; COLUMNS
                 counts[*part as usize] += 1;
             }
             let values = part_values(counts);
-            let mut scores = *biases;
+            let mut scores = [0.0; COLUMNS];
             for (part, slot) in features {
                 for (score, weight) in scores.iter_mut().zip(&weights[slot as usize]) {
                     *score += weight * values[part as usize];
@@ -232,25 +232,47 @@ fn calibrate(dev: &[&Phrase], weights: &[[f32; COLUMNS]], biases: &[f32; COLUMNS
             (scores, *phrase)
         })
         .collect();
-    let best = |loss: &dyn Fn(f32) -> f32| {
-        (20..400)
-            .map(|percent| percent as f32 / 100.0)
-            .min_by(|a, b| loss(*a).total_cmp(&loss(*b)))
-            .unwrap_or(1.0)
-    };
-    let class = best(&|temperature| {
-        scored
-            .iter()
-            .map(|(scores, phrase)| -softmax::<3>(&scores[CLASSES], temperature)[column(phrase.class)].ln())
-            .sum()
-    });
-    let severity = best(&|temperature| {
+    let class_loss = |biases: &[f32; COLUMNS], temperature: f32| -> f32 {
         let loss = |(scores, phrase): &([f32; COLUMNS], &Phrase)| {
-            phrase.severity.map(|level| -softmax::<4>(&scores[SEVERITIES], temperature)[level as usize].ln())
+            let moved: [f32; 3] = std::array::from_fn(|at| scores[at] + biases[at]);
+            -softmax::<3>(&moved, temperature)[column(phrase.class)].ln()
+        };
+        scored.iter().map(loss).sum()
+    };
+    let severity_loss = |biases: &[f32; COLUMNS], temperature: f32| -> f32 {
+        let loss = |(scores, phrase): &([f32; COLUMNS], &Phrase)| {
+            let moved: [f32; 4] =
+                std::array::from_fn(|at| scores[SEVERITIES.start + at] + biases[SEVERITIES.start + at]);
+            phrase.severity.map(|level| -softmax::<4>(&moved, temperature)[level as usize].ln())
         };
         scored.iter().filter_map(loss).sum()
-    });
-    [class, severity]
+    };
+    [fit(biases, CLASSES, class_loss), fit(biases, SEVERITIES, severity_loss)]
+}
+
+/// Moves the biases of `columns` and finds the temperature, one after the other, to the least loss.
+fn fit(
+    biases: &mut [f32; COLUMNS],
+    columns: std::ops::Range<usize>,
+    loss: impl Fn(&[f32; COLUMNS], f32) -> f32,
+) -> f32 {
+    let mut temperature = 1.0;
+    for _ in 0..3 {
+        let temperatures = (10..200).map(|part| part as f32 / 50.0);
+        temperature =
+            temperatures.min_by(|a, b| loss(biases, *a).total_cmp(&loss(biases, *b))).unwrap_or(temperature);
+        for at in columns.clone() {
+            let moved = |step: i32| {
+                let mut moved = *biases;
+                moved[at] += step as f32 * 0.05;
+                moved
+            };
+            let best = (-20..=20)
+                .min_by(|a, b| loss(&moved(*a), temperature).total_cmp(&loss(&moved(*b), temperature)));
+            *biases = moved(best.unwrap_or(0));
+        }
+    }
+    temperature
 }
 
 fn pack(

@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn unseen_meanings_are_understood_as_well_as_promised() {
+    fn unseen_meanings_are_understood_no_worse_than_reported() {
         let phrases = read(&home()).expect("the data is readable");
         let figures = measure(&phrases, Split::Test);
         assert!(macro_f1(&figures.classes) >= FLOOR_F1, "{}", figures.page());
@@ -37,8 +37,9 @@ mod tests {
         assert!(figures.calibration_error() <= 0.06, "{}", figures.page());
     }
 
+    // Within one level is the target; the other two are what is reached, so that they only rise.
     const FLOOR_F1: f64 = 0.87;
-    const FLOOR_NEAR: f64 = 0.96;
+    const FLOOR_NEAR: f64 = 0.97;
     const FLOOR_EXACT: f64 = 0.67;
 
     #[test]
