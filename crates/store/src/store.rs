@@ -18,7 +18,7 @@ use crate::events::{self, NewEvent};
 use crate::sqlite::{self, Sqlite, SqliteReader};
 use crate::sqlite_tx::SqliteTx;
 use crate::value::{Row, Type, Value};
-use crate::{migrate, postgres};
+use crate::{migrate, postgres, sqlite_wal};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -44,6 +44,15 @@ impl Store {
     pub async fn open(options: &Options) -> Result<Self> {
         let store = Self::connect(options).await?;
         migrate::run(&store).await?;
+        if let Backend::Sqlite(sqlite) = &*store.0 {
+            let (path, weak) = (sqlite.path.clone(), Arc::downgrade(&store.0));
+            tokio::spawn(async move {
+                if let Err(error) = sqlite_wal::keep_short(&path, weak).await {
+                    // Commits do it themselves from now on, later and at once.
+                    tracing::warn!(%error, "the write-ahead log is not copied in the background any more");
+                }
+            });
+        }
         Ok(store)
     }
 
