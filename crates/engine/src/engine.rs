@@ -51,6 +51,8 @@ pub struct Engine {
     /// Something was appended to the inbound log.
     pub(crate) appended: Arc<Notify>,
     pub(crate) lag: Lag,
+    /// Inbox items wait to be understood.
+    pub(crate) items_waiting: Notify,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
     /// Calls to providers under way.
@@ -101,6 +103,7 @@ impl Engine {
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
             lag: Lag::default(),
+            items_waiting: Notify::new(),
             outbound_ready: Notify::new(),
             flights: crate::outbound::Flights::default(),
             estimates: crate::outbound::Estimates::default(),
@@ -147,6 +150,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_webhooks(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_understanding(token).await }));
         Ok(Running { stop, workers, log_writers })
     }
 

@@ -13,6 +13,7 @@ pub use kabar_store::organisations::Organisation;
 use crate::Engine;
 use crate::auth::Principal;
 use crate::error::{Error, Invalid, Result};
+use crate::operations::OperationsSettings;
 use crate::page::{Page, PageRequest};
 use crate::patch::Patch;
 
@@ -98,6 +99,7 @@ impl Engine {
         validate::operating_hours(&mut invalid, new.operating_hours.as_ref());
         let settings = new.settings.unwrap_or_else(|| json!({}));
         let settings = validate::settings(&mut invalid, settings);
+        OperationsSettings::check(&mut invalid, &settings);
         invalid.check()?;
         if new.default_messaging_account_id.is_some() {
             // Accounts are registered in an organisation that exists.
@@ -153,6 +155,7 @@ impl Engine {
         if let Patch::Set(settings) = change.settings {
             let settings = settings.unwrap_or_else(|| json!({}));
             organisation.settings = validate::settings(&mut invalid, settings);
+            OperationsSettings::check(&mut invalid, &organisation.settings);
         }
         invalid.check()?;
 

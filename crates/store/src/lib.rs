@@ -36,6 +36,7 @@ pub mod statuses;
 mod store;
 pub mod templates;
 pub mod tokens;
+pub mod understanding;
 pub mod users;
 mod value;
 pub mod webhooks;

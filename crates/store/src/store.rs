@@ -359,4 +359,20 @@ impl Tx {
             Inner::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         }
     }
+
+    /// `FOR UPDATE` of the rows read under an alias, where rows can be locked one by one.
+    pub fn lock_of(&self, alias: &str) -> String {
+        match &self.inner {
+            Inner::Sqlite(_) => String::new(),
+            Inner::Postgres(_) => format!("FOR UPDATE OF {alias}"),
+        }
+    }
+
+    /// [`Tx::lock_of`], passing over rows that others have locked.
+    pub fn skip_locked_of(&self, alias: &str) -> String {
+        match &self.inner {
+            Inner::Sqlite(_) => String::new(),
+            Inner::Postgres(_) => format!("FOR UPDATE OF {alias} SKIP LOCKED"),
+        }
+    }
 }

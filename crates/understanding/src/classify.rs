@@ -78,10 +78,9 @@ pub(crate) fn classify_text(text: &Text<'_>, detected: Detected) -> Classificati
         let weights: [f32; 3] = match name {
             "fault" => [0.0, 1.2, 0.0],
             "danger" => [0.0, 1.0, 0.0],
-            "done" => [0.8, 0.0, 0.0],
+            "done" | "plan" | "log" => [0.8, 0.0, 0.0],
             "repaired" => [1.4, 0.0, 0.0],
             "normal" => [1.4, -0.4, 0.0],
-            "plan" | "log" => [0.8, 0.0, 0.0],
             "repair" | "request" | "again" | "urgent" => [0.0, 0.4, 0.0],
             "greeting" | "thanks" => [0.0, 0.0, 0.8],
             "talk" | "hypothetical" | "sense" => [0.0, 0.0, 1.2],

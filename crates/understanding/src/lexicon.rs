@@ -137,10 +137,6 @@ impl Lexicon {
         }) as u16
     }
 
-    pub(crate) fn find_group(&self, name: &str) -> Option<u16> {
-        self.groups.iter().position(|known| known == name).map(|at| at as u16)
-    }
-
     pub(crate) fn groups(&self) -> &[String] {
         &self.groups
     }

@@ -117,7 +117,7 @@ pub fn render(definition: &Definition, fields: &BTreeMap<String, String>) -> Str
     let mut message = definition.markers.first().cloned().unwrap_or_default();
     for field in &definition.fields {
         if let (Some(label), Some(value)) = (field.labels.first(), fields.get(&field.name)) {
-            message.push_str(&format!("\n{label}: {value}"));
+            message.extend(["\n", label, ": ", value]);
         }
     }
     message

@@ -125,7 +125,7 @@ impl<'a> Text<'a> {
     }
 
     /// Whether a word begins with a capital though the one before does not end a sentence.
-    pub(crate) fn is_shouted(&self) -> bool {
+    pub fn is_shouted(&self) -> bool {
         let letters = self.source.bytes().filter(u8::is_ascii_alphabetic).count();
         letters > 5 && !self.source.bytes().any(|byte| byte.is_ascii_lowercase())
     }
@@ -145,9 +145,16 @@ impl Reader<'_, '_> {
             return self.read_folded(byte, position, c, c.to_ascii_lowercase(), next);
         }
         match c {
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {}
-            '\u{fe00}'..='\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}' => {}
-            'ـ' | '\u{064b}'..='\u{065f}' | '\u{0670}' | '\u{06d6}'..='\u{06ed}' => {}
+            '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{1f3fb}'..='\u{1f3ff}'
+            | 'ـ'
+            | '\u{064b}'..='\u{065f}'
+            | '\u{0670}'
+            | '\u{06d6}'..='\u{06ed}' => {}
             _ => {
                 if let Some(folded) = fold_arabic(c) {
                     return self.read_folded(byte, position, c, folded, next);
