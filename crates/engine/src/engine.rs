@@ -69,6 +69,8 @@ pub struct Engine {
     pub(crate) feed: crate::events::Feed,
     /// Files to fetch were noted since the workers were last woken.
     pub(crate) files_expected: AtomicBool,
+    /// What organisations call their places and things.
+    pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
 }
@@ -111,6 +113,7 @@ impl Engine {
             webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
+            vocabularies: crate::vocabulary::Vocabularies::default(),
             claim_wanted: Notify::new(),
             store,
             clock,
@@ -127,6 +130,7 @@ impl Engine {
     /// Starts taking webhooks, applying and sending.
     pub async fn start(self: &Arc<Self>) -> Result<Running> {
         self.load_secrets().await?;
+        self.seed_categories().await?;
         let (log, log_writers) =
             LogWriter::start(&self.store, Arc::clone(&self.appended), self.lag.clone()).await?;
         if self.log.set(log).is_err() {
@@ -214,6 +218,7 @@ impl Engine {
         self.free_abandoned_jobs(false).await;
         self.announce_uncertain().await?;
         self.sync_stale_templates().await?;
+        self.seed_categories().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));

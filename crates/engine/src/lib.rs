@@ -31,9 +31,11 @@ pub mod organisations;
 pub mod outbound;
 pub mod page;
 pub mod patch;
+pub mod places;
 pub mod templates;
 pub mod understanding;
 pub mod users;
+pub mod vocabulary;
 pub mod webhooks;
 
 mod rules;

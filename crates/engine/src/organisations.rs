@@ -1,6 +1,6 @@
 //! Organisations: the tenants, as their members see and change them.
 
-mod validate;
+pub(crate) mod validate;
 
 use kabar_domain::{Ability, AccountId, OrganisationId, Role};
 use kabar_store::events::NewEvent;
@@ -119,6 +119,7 @@ impl Engine {
         };
         let mut tx = self.store.begin().await?;
         organisations::insert(&mut tx, &organisation).await.map_err(taken)?;
+        crate::places::seed(&mut tx, &self.clock, organisation.id).await?;
         users::set_membership(&mut tx, organisation.id, principal.user_id, Role::Owner, now).await?;
         tx.record(organisation.id, now, vec![event("organisation.created", &organisation)]);
         tx.commit().await?;

@@ -20,7 +20,7 @@ CREATE TABLE sites (
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, id)
 ) @TABLE;
-CREATE UNIQUE INDEX sites_code ON sites (organisation_id, code) WHERE code IS NOT NULL AND archived_at IS NULL;
+CREATE UNIQUE INDEX sites_code ON sites (organisation_id, lower(code)) WHERE code IS NOT NULL AND archived_at IS NULL;
 
 CREATE TABLE facilities (
     organisation_id UUID NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE facilities (
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, id)
 ) @TABLE;
-CREATE UNIQUE INDEX facilities_code ON facilities (organisation_id, code) WHERE code IS NOT NULL AND archived_at IS NULL;
+CREATE UNIQUE INDEX facilities_code ON facilities (organisation_id, lower(code)) WHERE code IS NOT NULL AND archived_at IS NULL;
 CREATE INDEX facilities_site ON facilities (organisation_id, site_id, id);
 
 -- `key` names a default category of the understanding; `names` is `{en, id, ar}`.
@@ -59,7 +59,8 @@ CREATE TABLE categories (
 ) @TABLE;
 CREATE UNIQUE INDEX categories_key ON categories (organisation_id, key) WHERE key IS NOT NULL;
 
--- Grows with every change of an organisation's sites, facilities and categories; servers keep what they built of one version.
+-- Grows with every change of an organisation's sites, facilities, categories and message templates; servers keep what
+-- they built of one version. An organisation without a row has not been given the default categories yet.
 CREATE TABLE vocabularies (
     organisation_id UUID NOT NULL PRIMARY KEY,
     version BIGINT NOT NULL
