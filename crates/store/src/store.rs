@@ -73,12 +73,13 @@ impl Store {
                     // Queues grow from nothing to thousands of rows and back: a plan is made for what is there, not
                     // kept from when the table was empty; compiling one takes longer than any of them runs. Every
                     // join here goes by an index: reading a whole table, with all the old versions of its rows,
-                    // only looks cheaper.
+                    // only looks cheaper. What a node that stands still has locked is free again in a minute.
                     .after_connect(|connection, _| {
                         Box::pin(async move {
                             sqlx::raw_sql(
                                 "SET plan_cache_mode = force_custom_plan; SET jit = off; SET enable_hashjoin = off;
-                                 SET enable_mergejoin = off; SET random_page_cost = 1.1",
+                                 SET enable_mergejoin = off; SET random_page_cost = 1.1;
+                                 SET idle_in_transaction_session_timeout = '60s'",
                             )
                             .execute(connection)
                             .await?;
