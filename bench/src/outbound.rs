@@ -28,7 +28,7 @@ use crate::statuses::Player;
 const PER_SECOND: u32 = 1_000;
 const TEXTS: f64 = 1_000.0;
 /// Connections that queue messages. The others of the run carry statuses, and a quarter of them texts.
-const SENDERS: usize = 32;
+const SENDERS: usize = 64;
 /// Clients that read every message afterwards.
 const READERS: usize = 8;
 

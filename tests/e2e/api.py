@@ -94,6 +94,16 @@ class Api:
             if not cursor:
                 return rows
 
+    def understood(self) -> list[Any]:
+        """The inbox, once everything in it is understood, newest first."""
+
+        def items() -> list[Any] | None:
+            found = self.all("/inbox")
+            waiting = [item for item in found if item["confidence"] is None and item["status"] == "new"]
+            return found if found and not waiting else None
+
+        return eventually(items)
+
     def total(self, path: str, **query: Any) -> int:
         answer = self.get(path, limit=1, **query)
         data(answer, 200)

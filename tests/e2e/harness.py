@@ -226,6 +226,7 @@ class Kabar:
             "KABAR_ADMIN_EMAIL": self.ADMIN_EMAIL,
             "KABAR_ADMIN_PASSWORD": self.keys.admin_password,
             "META_APP_SECRET": self.keys.app_secret,
+            "META_APP_ID": "100000000000001",
             "WHATSAPP_VERIFY_TOKEN": self.keys.verify_token,
             "TELEGRAM_WEBHOOK_SECRET": self.keys.telegram_secret,
             "KABAR_META_BASE_URL": provider,

@@ -226,6 +226,27 @@ def test_a_telegram_group_has_what_telegram_has(api, bot, chat, server):
     assert stranger["status"] == "failed" and "never written" in stranger["error"]
 
 
+def test_a_group_gets_a_picture(api, make, bot, chat, server):
+    def upload(kind):
+        return data(api.http.post("/media", files={"file": ("tim", b"\xff\xd8\xff picture", kind)}), 201)["id"]
+
+    def change(group, picture):
+        return api.request("PATCH", f"/whatsapp/groups/{group['id']}", {"picture_media_id": picture})
+
+    jpeg, png = upload("image/jpeg"), upload("image/png")
+    whatsapp, telegram = make(), chat[0]
+    data(change(whatsapp, jpeg), 200)
+    [asked] = [r for r in server.simulator.requests(method="object") if whatsapp["external_id"] in r["path"]]
+    assert asked["body"]["file"] == "<11 bytes>" and asked["answered"] == 200
+    assert "image/jpeg" in refused(change(whatsapp, png), 422)["errors"]["picture_media_id"][0]
+    assert refused(change(whatsapp, None), 422)["code"] == "capability_missing"
+    for picture in (png, None):
+        data(change(telegram, picture), 200)
+    assert [len(server.simulator.requests(method=m)) for m in ("setChatPhoto", "deleteChatPhoto")] == [1, 1]
+    for nothing in (UNKNOWN_ID, "x"):
+        refused(change(telegram, nothing), 422)
+
+
 def test_what_telegram_lacks_is_said(api, bot, chat):
     group, _ = chat
     for answer in (

@@ -93,9 +93,9 @@ def test_a_received_message_becomes_an_item(server, organisation, account, api):
     incoming = wa.message(f"62817{serial() % 10**7:07d}")
     wa.deliver(server, wa.arrival(account.number, incoming))
     message = organisation.message(incoming["id"])
-    [item] = data(api.get("/inbox"))
+    [item] = api.understood()
     assert (item["message_id"], item["conversation_id"]) == (message["id"], message["conversation_id"])
-    assert (item["class"], item["status"], item["platform"]) == ("unknown", "new", "whatsapp")
+    assert (item["class"], item["platform"]) == ("problem", "whatsapp")
     assert item["text"] == "AC bocor di Gedung A" and item["channel_id"] == account.channel_id
     assert item["sender"]["name"] == "Budi"
 

@@ -1,9 +1,11 @@
 """Templates: read from Meta, made and submitted, listed, and sent as the seeds' clients send them."""
 
+import httpx
 import pytest
 
 from api import ULID, UNKNOWN_ID, data, refused, serial
 from harness import eventually
+from sending import Line
 
 
 def recipient():
@@ -32,6 +34,15 @@ def meta(simulator, account):
         return answer.json()["id"]
 
     return make
+
+
+@pytest.fixture
+def handle(simulator, account):
+    """A picture that Meta has as a sample, by its handle."""
+    headers = {"Authorization": f"OAuth {account.number.access_token}", "file_offset": "0"}
+    query = {"file_name": "a.jpg", "file_length": 3, "file_type": "image/jpeg"}
+    begun = simulator.http.post("/v24.0/100000000000001/uploads", headers=headers, params=query)
+    return simulator.http.post(f"/v24.0/{begun.json()['id']}", headers=headers, content=b"abc").json()["h"]
 
 
 @pytest.fixture
@@ -109,9 +120,9 @@ def test_a_language_is_not_needed(api, account, meta, read):
         assert message["payload"]["language"] == "ar"
 
 
-def test_every_place_of_a_rich_template(api, account, simulator, meta, read):
+def test_every_place_of_a_rich_template(api, account, simulator, meta, read, handle):
     components = [
-        {"type": "HEADER", "format": "IMAGE"},
+        {"type": "HEADER", "format": "IMAGE", "example": {"header_handle": [handle]}},
         body("Halo {{nama}}, pesananmu siap."),
         {"type": "FOOTER", "text": "Toko"},
         {
@@ -244,3 +255,67 @@ def test_a_wrong_template_is_refused_by_its_places(api, account):
     for odd in ("x", {"type": "BODY"}, [1, None, "x"], [[]]):
         refused(api.post("/templates", new | {"components": odd}), 422)
     assert api.all("/templates", status="DRAFT") == []
+
+
+def test_a_file_of_the_library_is_a_sample(api, account, simulator):
+    def upload(name, kind):
+        return data(api.http.post("/media", files={"file": (name, b"the bytes of it", kind)}), 201)["id"]
+
+    def header(file, form="IMAGE"):
+        return {"type": "HEADER", "format": form, "example": {"media_id": file}}
+
+    picture, plan = upload("pump.jpg", "image/jpeg"), upload("plan.pdf", "application/pdf")
+    new = {"name": f"look_{serial()}", "language": "id", "category": "UTILITY", "channel_id": account.channel_id}
+    wrong = refused(api.post("/templates", new | {"components": [header(plan), body("Lihat.")]}), 422)
+    assert "image/jpeg" in wrong["errors"]["components.0.example.media_id"][0]
+    draft = data(api.post("/templates", new | {"components": [header(picture), body("Lihat.")]}), 201)
+    submitted = data(api.post(f"/templates/{draft['id']}/submit"))
+    assert submitted["status"] == "APPROVED"
+    [made] = [r for r in simulator.requests(method="message_templates") if r["body"].get("name") == new["name"]]
+    assert made["body"]["components"][0]["example"].keys() == {"header_handle"}
+    request = {"channel_id": account.channel_id, "wa_id": recipient(), "template_name": new["name"]}
+    message = data(api.post("/templates/send", request | {"header": {"media_id": picture}}), 200)
+    [arrived] = eventually(lambda: simulator.sent(callback_data=message["id"]))
+    [part] = arrived["payload"]["template"]["components"]
+    assert part["parameters"][0]["image"].keys() == {"id"}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("place", ["template_claimed", "template_answered"])
+def test_killed_in_the_middle_of_a_submission(backend, make_kabar, new_database, simulator, place):
+    """What the dead server began is found at Meta or not, and is handed in once."""
+    kabar = make_kabar(new_database(backend), simulator=simulator).start()
+    line = Line.own(kabar)
+    draft = data(
+        line.api.post(
+            "/templates", {"name": f"siap_{serial()}", "language": "id", "category": "UTILITY", "components": ORDER}
+        ),
+        201,
+    )
+    path = f"/templates/{draft['id']}"
+    assert kabar.stop() == 0
+
+    def handed_in():
+        posts = simulator.requests(method="message_templates")
+        return [post for post in posts if post["body"].get("name") == draft["name"]]
+
+    kabar.environment["KABAR_FAILPOINT"] = place
+    kabar.start()
+    with pytest.raises(httpx.TransportError):
+        line.api.post(f"{path}/submit")
+    assert kabar.process.wait() != 0, "the failpoint was not reached"
+    del kabar.environment["KABAR_FAILPOINT"]
+    kabar._close()
+    arrived = len(handed_in())
+    assert arrived == (place == "template_answered")
+    kabar.start()
+    refused(line.api.post(f"{path}/submit"), 409)
+    assert len(handed_in()) == arrived, "nobody knows yet what came of it"
+    # A minute goes by, and what is at Meta is read.
+    kabar.sql("UPDATE templates SET submitted_at = submitted_at - 120000000 WHERE submitted_at IS NOT NULL")
+    kabar.sql("UPDATE jobs SET due_at = 1 WHERE lease_until IS NULL")
+    if place == "template_claimed":
+        eventually(lambda: line.api.post(f"{path}/submit").status_code == 200, 30, 0.5)
+    eventually(lambda: data(line.api.get(path))["status"] == "APPROVED", 30)
+    assert len(handed_in()) == 1
+    assert [row["id"] for row in line.api.all("/templates", name=draft["name"])] == [draft["id"]]

@@ -103,6 +103,9 @@ def resources(server, new_organisation):
     data(owner.api.post("/inbox", {"text": "rahasia"}))
     delivery = eventually(lambda: data(owner.api.get(f"/webhook-endpoints/{endpoint}/deliveries")))[0]
     [template] = eventually(lambda: owner.api.all("/templates"))
+    site = data(owner.api.post("/sites", {"name": "rahasia"}))
+    facility = data(owner.api.post("/facilities", {"site_id": site["id"], "name": "rahasia"}))
+    category = data(owner.api.post("/categories", {"name": "rahasia"}))
     ids = {
         "organisations": owner.id,
         "messaging-accounts": account.id,
@@ -120,6 +123,9 @@ def resources(server, new_organisation):
         "notification-templates": notice["id"],
         "templates": template["id"],
         "groups": group["id"],
+        "sites": site["id"],
+        "facilities": facility["id"],
+        "categories": category["id"],
     }
     return owner, ids, incoming["text"]["body"]
 

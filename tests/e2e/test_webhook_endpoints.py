@@ -40,7 +40,8 @@ def create(api, url, events, **more):
 
 def happen(api, count=1):
     for _ in range(count):
-        data(api.post("/inbox", {"text": "AC bocor"}))
+        # What says nothing is not told of again once it is understood.
+        data(api.post("/inbox", {"text": "halo"}))
 
 
 def deliveries(api, endpoint, **query):

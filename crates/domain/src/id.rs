@@ -111,6 +111,13 @@ ids! {
     /// A piece of an inbound body that could not be applied yet.
     HeldId,
     SiteId,
+    /// A thing at a site: a unit, a room, a machine.
+    FacilityId,
+    CategoryId,
+    /// A work update or a problem.
+    RecordId,
+    /// A file, a comment or a step in the history of a record.
+    EntryId,
     /// Work of the server that waits for its time.
     JobId,
     /// A file in the organisation's media library.

@@ -12,6 +12,7 @@ pub mod inbound;
 pub mod job;
 pub mod message;
 pub mod notification;
+pub mod operations;
 pub mod outbound;
 pub mod pacing;
 pub mod webhook;

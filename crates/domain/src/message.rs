@@ -170,6 +170,21 @@ pub struct ProviderError {
     pub action: Option<String>,
 }
 
+impl ProviderError {
+    /// What it says, as one or two sentences for a person.
+    pub fn sentence(&self) -> String {
+        let mut text = self.title.trim_end_matches('.').to_owned();
+        if let Some(detail) = &self.detail {
+            text = format!("{text}: {}", detail.trim_end_matches('.'));
+        }
+        text.push('.');
+        if let Some(action) = &self.action {
+            text = format!("{text} {action}");
+        }
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,9 +16,10 @@ pub struct Limit {
     pub gap: Duration,
 }
 
-/// What of a rate is used. Messages leave evenly, and the rest is room for those that the network holds up: the
-/// provider counts when they arrive.
-const USED: f64 = 0.965;
+/// What of a rate is left as room for messages that the network holds up, because the provider counts when they
+/// arrive: this part of it, or of high rates two messages and that part.
+const ROOM: f64 = 0.035;
+const ROOM_HIGH: f64 = 0.013;
 
 /// Messages a second that a number may send when its provider said nothing else.
 pub const fn usual_per_second(platform: Platform) -> u32 {
@@ -30,7 +31,8 @@ pub const fn usual_per_second(platform: Platform) -> u32 {
 
 /// The limit of a whole number or bot.
 pub fn account_limit(per_second: u32) -> Limit {
-    let interval = Duration::from_secs_f64(1.0 / (f64::from(per_second.max(1)) * USED));
+    let rate = f64::from(per_second.max(1));
+    let interval = Duration::from_secs_f64(1.0 / (rate - (rate * ROOM).min(2.0 + rate * ROOM_HIGH)));
     Limit { interval, burst: 1, gap: Duration::ZERO }
 }
 

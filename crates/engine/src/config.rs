@@ -18,6 +18,8 @@ pub struct Config {
     pub public_url: Url,
     /// Meta app secrets, any of which may sign (several apps, or a rotation).
     pub meta_app_secrets: Vec<String>,
+    /// The app in whose name Meta is given samples of templates' files.
+    pub meta_app_id: Option<String>,
     pub whatsapp_verify_token: Option<String>,
     /// The shared secret of `/webhooks/telegram`; each bot also has its own.
     pub telegram_webhook_secret: Option<String>,
@@ -58,6 +60,7 @@ impl Config {
             meta_base_url,
             telegram_base_url,
             meta_app_secrets: Vec::new(),
+            meta_app_id: None,
             whatsapp_verify_token: None,
             telegram_webhook_secret: None,
             allowed_networks: Vec::new(),

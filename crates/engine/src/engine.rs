@@ -25,6 +25,8 @@ pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const PRUNE: i64 = 1_000;
 /// How often old events are looked for.
 const EVENTS_PRUNE: Duration = Duration::from_hours(1);
+/// How often it is looked which recipients have not been written to for long.
+const PAIRS_FORGET: Duration = Duration::from_mins(10);
 /// How often the database is asked for events that this process did not record.
 const EVENTS_POLL: Duration = Duration::from_secs(1);
 /// How often what other nodes changed is looked at, and old rows are cleared.
@@ -51,6 +53,8 @@ pub struct Engine {
     /// Something was appended to the inbound log.
     pub(crate) appended: Arc<Notify>,
     pub(crate) lag: Lag,
+    /// Inbox items wait to be understood.
+    pub(crate) items_waiting: Notify,
     /// Something was queued for sending, or may be sent again.
     pub(crate) outbound_ready: Notify,
     /// Calls to providers under way.
@@ -67,6 +71,8 @@ pub struct Engine {
     pub(crate) feed: crate::events::Feed,
     /// Files to fetch were noted since the workers were last woken.
     pub(crate) files_expected: AtomicBool,
+    /// What organisations call their places and things.
+    pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
 }
@@ -101,6 +107,7 @@ impl Engine {
             log: OnceLock::new(),
             appended: Arc::new(Notify::new()),
             lag: Lag::default(),
+            items_waiting: Notify::new(),
             outbound_ready: Notify::new(),
             flights: crate::outbound::Flights::default(),
             estimates: crate::outbound::Estimates::default(),
@@ -108,6 +115,7 @@ impl Engine {
             webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
+            vocabularies: crate::vocabulary::Vocabularies::default(),
             claim_wanted: Notify::new(),
             store,
             clock,
@@ -124,6 +132,11 @@ impl Engine {
     /// Starts taking webhooks, applying and sending.
     pub async fn start(self: &Arc<Self>) -> Result<Running> {
         self.load_secrets().await?;
+        // The clock may have been set back since: what is queued now comes behind what is there.
+        if let Some(last) = kabar_store::outbound::newest_position(&mut self.store.reader().await?).await? {
+            self.clock.go_on_from(last);
+        }
+        self.seed_categories().await?;
         let (log, log_writers) =
             LogWriter::start(&self.store, Arc::clone(&self.appended), self.lag.clone()).await?;
         if self.log.set(log).is_err() {
@@ -147,6 +160,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_webhooks(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_understanding(token).await }));
         Ok(Running { stop, workers, log_writers })
     }
 
@@ -182,6 +198,7 @@ impl Engine {
 
     async fn run_housekeeping(&self, stop: CancellationToken) {
         let mut prune_at = self.clock.now();
+        let mut forget_at = prune_at;
         while !stop.is_cancelled() {
             if let Err(error) = self.housekeep().await {
                 tracing::warn!(%error, "housekeeping did not finish; it is tried again");
@@ -192,12 +209,25 @@ impl Engine {
                 }
                 prune_at = self.clock.now().plus(EVENTS_PRUNE);
             }
+            if self.clock.now() >= forget_at {
+                if let Err(error) = self.forget_pairs().await {
+                    tracing::warn!(%error, "recipients' limits could not be tidied; it is tried again");
+                }
+                forget_at = self.clock.now().plus(PAIRS_FORGET);
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.claim_wanted.notified() => {}
                 () = tokio::time::sleep(HOUSEKEEPING) => {}
             }
         }
+    }
+
+    async fn forget_pairs(&self) -> Result<()> {
+        let mut tx = self.store.begin().await?;
+        kabar_store::outbound::forget_pairs(&mut tx, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn housekeep(&self) -> Result<()> {
@@ -208,6 +238,7 @@ impl Engine {
         self.free_abandoned_jobs(false).await;
         self.announce_uncertain().await?;
         self.sync_stale_templates().await?;
+        self.seed_categories().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
@@ -216,7 +247,6 @@ impl Engine {
         while log.prune(before, PRUNE).await? == PRUNE as u64 {}
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
-        kabar_store::outbound::forget_pairs(&mut tx, now).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         tx.commit().await?;

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{}", closed(.0))]
     WindowClosed(Vec<Fitting>),
     /// The provider would not do it.
-    #[error("{}", sentence(.error))]
+    #[error("{}", .error.sentence())]
     Refused { provider: Platform, error: ProviderError },
     #[error("{0}")]
     Conflict(String),
@@ -67,19 +67,6 @@ fn closed(fitting: &[Fitting]) -> String {
     )
 }
 
-/// What a provider's error says, as one or two sentences for a person.
-pub(crate) fn sentence(error: &ProviderError) -> String {
-    let mut text = error.title.trim_end_matches('.').to_owned();
-    if let Some(detail) = &error.detail {
-        text = format!("{text}: {}", detail.trim_end_matches('.'));
-    }
-    text.push('.');
-    if let Some(action) = &error.action {
-        text = format!("{text} {action}");
-    }
-    text
-}
-
 impl Error {
     /// A message its provider would refuse.
     pub(crate) fn unsendable(provider: Platform, refused: Unsendable) -> Self {
@@ -96,11 +83,11 @@ impl Error {
         match failure.verdict {
             // The group is suspended; the person, or their request to join, is gone.
             Verdict::Fail if matches!(failure.error.code, 131_207 | 131_212 | 131_213) => {
-                Self::Conflict(sentence(&failure.error))
+                Self::Conflict(failure.error.sentence())
             }
             Verdict::Fail => Self::Refused { provider, error: failure.error },
-            Verdict::PauseAccount => Self::Conflict(sentence(&failure.error)),
-            _ => Self::Unavailable(sentence(&failure.error)),
+            Verdict::PauseAccount => Self::Conflict(failure.error.sentence()),
+            _ => Self::Unavailable(failure.error.sentence()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod change;
 mod create;
 mod invite;
 mod members;
+mod picture;
 mod requests;
 
 use std::str::FromStr;

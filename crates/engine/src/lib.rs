@@ -26,12 +26,16 @@ pub mod media;
 pub mod messages;
 pub mod metrics;
 pub mod notifications;
+pub mod operations;
 pub mod organisations;
 pub mod outbound;
 pub mod page;
 pub mod patch;
+pub mod places;
 pub mod templates;
+pub mod understanding;
 pub mod users;
+pub mod vocabulary;
 pub mod webhooks;
 
 mod rules;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kabar_domain::message::Platform;
+use kabar_domain::notification::NotificationChannel;
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -34,6 +35,7 @@ pub struct Metrics {
     webhook_seconds: HistogramVec,
     webhook_lag: IntGauge,
     webhook_pending: IntGauge,
+    notification_legs: IntCounterVec,
 }
 
 /// What is read from the database when somebody asks.
@@ -139,6 +141,13 @@ impl Metrics {
                 "kabar_webhook_pending",
                 "Deliveries to webhook endpoints that wait for another attempt."
             )),
+            notification_legs: add!(IntCounterVec::new(
+                Opts::new(
+                    "kabar_notification_legs_total",
+                    "Attempts at notifications' legs, by outcome; one that is a message is queued."
+                ),
+                &["channel", "outcome"]
+            )),
             registry,
         })
     }
@@ -176,6 +185,10 @@ impl Metrics {
     pub(crate) fn webhook_attempted(&self, outcome: &str, took: Duration) {
         self.webhook_attempts.with_label_values(&[outcome]).inc();
         self.webhook_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn leg_attempted(&self, channel: NotificationChannel, outcome: &str) {
+        self.notification_legs.with_label_values(&[channel.as_str(), outcome]).inc();
     }
 
     /// The page Prometheus reads.

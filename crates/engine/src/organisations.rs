@@ -1,6 +1,6 @@
 //! Organisations: the tenants, as their members see and change them.
 
-mod validate;
+pub(crate) mod validate;
 
 use kabar_domain::{Ability, AccountId, OrganisationId, Role};
 use kabar_store::events::NewEvent;
@@ -13,6 +13,7 @@ pub use kabar_store::organisations::Organisation;
 use crate::Engine;
 use crate::auth::Principal;
 use crate::error::{Error, Invalid, Result};
+use crate::operations::OperationsSettings;
 use crate::page::{Page, PageRequest};
 use crate::patch::Patch;
 
@@ -98,6 +99,7 @@ impl Engine {
         validate::operating_hours(&mut invalid, new.operating_hours.as_ref());
         let settings = new.settings.unwrap_or_else(|| json!({}));
         let settings = validate::settings(&mut invalid, settings);
+        OperationsSettings::check(&mut invalid, &settings);
         invalid.check()?;
         if new.default_messaging_account_id.is_some() {
             // Accounts are registered in an organisation that exists.
@@ -117,6 +119,7 @@ impl Engine {
         };
         let mut tx = self.store.begin().await?;
         organisations::insert(&mut tx, &organisation).await.map_err(taken)?;
+        crate::places::seed(&mut tx, &self.clock, organisation.id).await?;
         users::set_membership(&mut tx, organisation.id, principal.user_id, Role::Owner, now).await?;
         tx.record(organisation.id, now, vec![event("organisation.created", &organisation)]);
         tx.commit().await?;
@@ -153,6 +156,7 @@ impl Engine {
         if let Patch::Set(settings) = change.settings {
             let settings = settings.unwrap_or_else(|| json!({}));
             organisation.settings = validate::settings(&mut invalid, settings);
+            OperationsSettings::check(&mut invalid, &organisation.settings);
         }
         invalid.check()?;
 

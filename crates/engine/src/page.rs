@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kabar_store::Window;
 use uuid::Uuid;
 
 use crate::error::{Error, Invalid};
@@ -96,6 +97,12 @@ impl PageRequest {
                 Place::decode(text).ok_or_else(|| Invalid::one("cursor", "The cursor field is invalid."))
             })
             .transpose()
+    }
+
+    /// The rows that make this page of a list that is ordered by id.
+    pub(crate) fn window<I>(&self, id: impl Fn(Uuid) -> I) -> Result<Window<I>, Error> {
+        let after = self.after()?.map(|place| id(place.id));
+        Ok(Window { after, offset: self.offset(), limit: self.fetch() })
     }
 
     /// The page that [`PageRequest::fetch`] rows make.

@@ -7,6 +7,7 @@ mod delete;
 mod fill;
 mod form;
 mod preview;
+mod samples;
 mod submit;
 mod sync;
 mod text;

@@ -288,6 +288,7 @@ impl Engine {
         };
         users::insert(&mut tx, &user).await?;
         users::set_membership(&mut tx, id, user.id, Role::Owner, now).await?;
+        crate::places::seed(&mut tx, &self.clock, id).await?;
         tx.record(id, now, vec![member_added(user.id, Role::Owner)]);
         Ok(tx.commit().await?)
     }

@@ -359,7 +359,7 @@ both! {
         act(GroupAction::Join, ANI).await;
         let (refreshed, members) = engine.get_group(&desk.admin, &named, true).await.unwrap();
         assert_eq!((refreshed.participants, members[0].identity.value.as_str()), (1, ANI));
-        let change = GroupChange { subject: Some("B".into()), description: Patch::Set(None) };
+        let change = GroupChange { subject: Some("B".into()), description: Patch::Set(None), ..GroupChange::default() };
         let still = engine.update_group(&desk.admin, &named, change).await.unwrap();
         assert_eq!(still.subject, "Building A", "the webhook has not confirmed it");
         let removing = engine.remove_group_participants(&desk.admin, &named, people(&[ANI])).await.unwrap();
@@ -444,7 +444,7 @@ both! {
         assert!(promoted[1].error.as_ref().unwrap().contains("USER_NOT_PARTICIPANT"));
         let (_, members) = engine.get_group(&desk.admin, &named, false).await.unwrap();
         assert_eq!(members[0].role, MemberRole::Admin);
-        let change = GroupChange { subject: Some("Site B".into()), description: Patch::Set(Some("Pumps".into())) };
+        let change = GroupChange { subject: Some("Site B".into()), description: Patch::Set(Some("Pumps".into())), ..GroupChange::default() };
         let changed = engine.update_group(&desk.admin, &named, change).await.unwrap();
         assert_eq!((changed.subject.as_str(), changed.description.as_deref()), ("Site B", Some("Pumps")));
         let linked = engine.group_invite_link(&desk.admin, &named, false).await.unwrap();

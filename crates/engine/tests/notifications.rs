@@ -120,6 +120,11 @@ both! {
         let sent = desk.send(&["ani@example.com", " budi@example.com ", "ani@example.com"]).await;
         let legs = desk.become_(sent.id, &[MessageStatus::Sent, MessageStatus::Sent]).await;
         assert_eq!(legs.iter().map(|leg| leg.recipient.as_str()).collect::<Vec<_>>(), ["ani@example.com", "budi@example.com"]);
+        let figures = desk.engine.metrics.render(&kabar_engine::metrics::Depths::default()).unwrap();
+        for (outcome, count) in [("failed", 1), ("sent", 2)] {
+            let line = format!("kabar_notification_legs_total{{channel=\"email\",outcome=\"{outcome}\"}} {count}");
+            assert!(figures.contains(&line), "{figures}");
+        }
         for leg in &legs {
             let id = format!("<{}@acme.example>", leg.id);
             assert_eq!((leg.provider_id.as_ref(), leg.attempts), (Some(&id), 1));

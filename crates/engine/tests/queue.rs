@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use desk::{BUDI, Desk, NOW, echoed, fault};
+use desk::{BUDI, Desk, NOW, echoed, fault, text};
 use harness::{ANI, NUMBER, Server, change, column, count, report, until};
-use kabar_domain::MessageId;
 use kabar_domain::message::MessageStatus;
+use kabar_domain::outbound::SendPriority;
+use kabar_domain::{Clock, MessageId};
 use kabar_engine::Error;
 use kabar_engine::accounts::{Account, NewAccount};
+use kabar_engine::messages::SendMessage;
 use kabar_engine::page::PageRequest;
 use kabar_simulator::{Fault, FaultKind};
 use kabar_store::{Store, args};
@@ -86,6 +88,7 @@ both! {
         assert_eq!(desk.attempts(slow).await, ["retry"], "one second has not gone by");
         let waits = desk.message(&server, slow).await;
         let outlook = waits.outlook.expect("it waits in the queue");
+        assert!(outlook.held.is_some_and(|why| why.contains("pair rate limit")), "a person is told why");
         assert!(outlook.estimated_send_at.unwrap() > desk.clock.now());
         desk.clock.advance(Duration::from_secs(1));
         until("it is tried again", async || desk.attempts(slow).await == ["retry", "retry"]).await;
@@ -246,6 +249,42 @@ both! {
             assert_eq!(desk.message(&server, id).await.status, MessageStatus::Sent);
         }
         assert_eq!(desk.simulator.sent().len(), 3);
+        server.stop().await;
+    }
+
+    async fn what_is_sent_again_is_as_urgent_as_it_was(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let campaign = SendMessage { priority: Some("low".into()), ..text(account.channel_id.unwrap(), ANI, "diskon") };
+        desk.simulator.push_fault(error(131_026));
+        let id = server.engine.send_message(&desk.admin, campaign).await.unwrap().id;
+        desk.reaches(&server, id, MessageStatus::Failed).await;
+        let again = server.engine.retry_message(&desk.admin, id).await.unwrap();
+        assert_eq!(again.outlook.expect("it waits").priority, SendPriority::Low);
+        desk.flows("it is sent", async || desk.message(&server, id).await.status == MessageStatus::Sent).await;
+        server.stop().await;
+    }
+
+    async fn a_clock_that_went_back_before_the_start_keeps_the_order(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(Fault { times: 1_000, ..error(130_429) });
+        desk.send(&server, channel, ANI, "satu").await;
+        until("the account waits", async || count(&store, "outbound_accounts WHERE hold_until > 0").await == 1).await;
+        desk.send(&server, channel, ANI, "dua").await;
+        let options = reopen::options(&store).await;
+        server.stop().await;
+        desk.simulator.clear_faults();
+        // Another process on the same machine, whose clock was set back by an hour.
+        let clock = Clock::manual(desk.clock.now().minus(Duration::from_hours(1)));
+        let store = Store::open(&options).await.unwrap();
+        let server = Server::start(&store, &clock, &desk.providers).await;
+        desk.send(&server, channel, ANI, "tiga").await;
+        until("all leave", async || {
+            clock.advance(Duration::from_millis(200));
+            count(&store, "outbound_queue").await == 0
+        })
+        .await;
+        assert_eq!(desk.phone(ANI), ["satu", "dua", "tiga"]);
         server.stop().await;
     }
 }

@@ -50,6 +50,11 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// The longest that giving it may take: a minute, and a second for each 256 KiB; a quarter of an hour at most.
+    pub fn time(&self) -> Duration {
+        (Duration::from_mins(1) + Duration::from_secs(self.size >> 18)).min(Duration::from_mins(15))
+    }
+
     /// The part of a form that carries it, as it comes.
     pub(crate) fn part(self) -> Result<reqwest::multipart::Part, reqwest::Error> {
         let body = reqwest::Body::wrap_stream(self.bytes);

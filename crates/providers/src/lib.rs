@@ -1,6 +1,7 @@
 //! The outside world: what providers send us ([`whatsapp::parse`], [`telegram::parse`]) and how we call them.
 
 pub mod fetch;
+mod fields;
 pub mod http;
 mod markup;
 pub mod sms;

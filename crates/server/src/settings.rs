@@ -62,7 +62,7 @@ settings! {
     admin_password, "KABAR_ADMIN_PASSWORD", "First start only: their password [default: one is made and printed once]";
     whatsapp_verify_token, "WHATSAPP_VERIFY_TOKEN", "The verify token given to Meta for the webhook";
     meta_app_secret, "META_APP_SECRET", "Meta's app secret; several, separated by commas, during a rotation or for several apps";
-    #[arg(hide = true)] meta_app_id, "META_APP_ID", "Meta's app id";
+    meta_app_id, "META_APP_ID", "Meta's app id; needed to give Meta files of the media library as samples of templates";
     telegram_webhook_secret, "TELEGRAM_WEBHOOK_SECRET", "The secret token of the common address /webhooks/telegram; each bot also has its own";
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
@@ -95,7 +95,7 @@ settings! {
 }
 
 /// Settings that this version accepts and does not use.
-const UNUSED: &[&str] = &["meta_app_id", "ai_base_url", "ai_api_key", "ai_model", "neoleap_resource_key"];
+const UNUSED: &[&str] = &["ai_base_url", "ai_api_key", "ai_model", "neoleap_resource_key"];
 
 const SECRETS: &[&str] = &[
     "master_key",
@@ -287,6 +287,7 @@ impl Settings {
                     all.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
                 })
                 .unwrap_or_default(),
+            meta_app_id: filled(self.meta_app_id).map(|id| id.trim().to_owned()),
             whatsapp_verify_token: filled(self.whatsapp_verify_token),
             telegram_webhook_secret: filled(self.telegram_webhook_secret),
             meta_base_url: url(

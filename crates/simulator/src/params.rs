@@ -27,6 +27,12 @@ pub(crate) struct Params {
     pub values: Map<String, Value>,
     pub uploads: Vec<Upload>,
     pub bearer: Option<String>,
+    /// Whether the credential came as `OAuth`, not as `Bearer`.
+    pub is_oauth: bool,
+    /// Of a resumable upload.
+    pub file_offset: Option<u64>,
+    /// A body that is neither a form nor JSON.
+    pub body: Bytes,
     pub host: Option<String>,
 }
 
@@ -37,6 +43,9 @@ impl Params {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         params.host = header("host").map(str::to_owned);
         params.bearer = header("authorization").and_then(bearer).map(str::to_owned);
+        params.is_oauth = header("authorization")
+            .is_some_and(|header| header.trim().to_ascii_lowercase().starts_with("oauth "));
+        params.file_offset = header("file_offset").and_then(|offset| offset.trim().parse().ok());
         let kind = header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
         for (key, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
             params.values.insert(key.into_owned(), Value::String(value.into_owned()));
@@ -53,6 +62,8 @@ impl Params {
             } else if let Ok(Value::Object(object)) = serde_json::from_slice(&bytes) {
                 params.values.extend(object);
                 raw = serde_json::from_slice::<Box<RawValue>>(&bytes).ok();
+            } else {
+                params.body = bytes;
             }
         }
         let raw = match raw {

@@ -589,7 +589,7 @@ pub async fn insert_messages(tx: &mut Tx, messages: Vec<NewMessage>) -> Result<V
     tx.bulk_insert_new("messages", rows, 1).await
 }
 
-/// A new inbox item of a stored message.
+/// A new inbox item of a stored message, which then waits to be understood.
 #[derive(Debug)]
 pub struct NewInboxItem {
     pub organisation_id: OrganisationId,
@@ -620,6 +620,7 @@ pub async fn insert_inbox_items(tx: &mut Tx, items: Vec<NewInboxItem>) -> Result
         ("created_at", of::<i64>()),
         ("updated_at", of::<i64>()),
     ]);
+    let waiting: Vec<_> = items.iter().map(|item| (item.organisation_id, item.id)).collect();
     for item in items {
         rows.push([
             item.organisation_id.value(),
@@ -638,7 +639,7 @@ pub async fn insert_inbox_items(tx: &mut Tx, items: Vec<NewInboxItem>) -> Result
         ]);
     }
     tx.bulk_insert("inbox_items", rows, "").await?;
-    Ok(())
+    crate::understanding::enqueue(tx, waiting).await
 }
 
 /// Where an update of an inbound body stands, and why it is not applied.

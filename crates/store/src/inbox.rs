@@ -37,6 +37,10 @@ pub struct Item {
     pub reasons: Vec<String>,
     /// `{site, facility, category, severity}`.
     pub suggestions: Option<Json>,
+    /// `{language, engine, entities, …}`.
+    pub understanding: Option<Json>,
+    /// The digest item that a flood's items are gathered in.
+    pub digest_id: Option<InboxItemId>,
     /// What it was converted to, `{type, id, number}`.
     pub record: Option<Json>,
     pub occurred_at: Timestamp,
@@ -49,7 +53,7 @@ pub struct Item {
 const COLUMNS: &str = "SELECT i.organisation_id, i.id, i.class, i.status, i.platform, i.channel_id,
     i.conversation_id, i.contact_id, i.message_id, i.external_id, i.kind, COALESCE(i.text, m.body),
     COALESCE(i.media, m.media), i.sender, i.metadata, i.confidence, i.reasons, i.suggestions, i.record,
-    i.occurred_at, i.created_at, i.updated_at, p.name, p.phone";
+    i.occurred_at, i.created_at, i.updated_at, p.name, p.phone, i.understanding, i.digest_id";
 
 const JOINS: &str = "LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
     LEFT JOIN contacts p ON p.organisation_id = i.organisation_id AND p.id = i.contact_id";
@@ -80,6 +84,8 @@ fn item(mut row: Row) -> Result<Item> {
         updated_at: row.get(21)?,
         contact_name: row.get(22)?,
         contact_phone: row.get(23)?,
+        understanding: row.get(24)?,
+        digest_id: row.get(25)?,
     })
 }
 
@@ -157,7 +163,7 @@ pub async fn find_external(
     find_where(db, "AND i.external_id = ?", args![organisation, external_id]).await
 }
 
-/// Adds the item and counts it; false, and nothing is written, when its `external_id` is there already.
+/// Adds the item, which then waits to be understood, and counts it; false, and nothing is written, when its `external_id` is there already.
 pub async fn insert(tx: &mut Tx, item: &Item) -> Result<bool> {
     let encode = |value: &[Media]| (!value.is_empty()).then(|| serde_json::to_string(value)).transpose();
     let media = encode(&item.media).map_err(|error| Error::Database(error.to_string()))?;
@@ -192,6 +198,7 @@ pub async fn insert(tx: &mut Tx, item: &Item) -> Result<bool> {
         .await?;
     if added == 1 {
         tx.count(item.organisation_id, Counter::Inbox(item.status), 1);
+        crate::understanding::enqueue(tx, [(item.organisation_id, item.id)]).await?;
     }
     Ok(added == 1)
 }

@@ -64,6 +64,11 @@ impl Lag {
         self.0.store(lag.as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// Applying is behind: what can wait should leave it the database.
+    pub fn is_behind(&self) -> bool {
+        Duration::from_millis(self.0.load(Ordering::Relaxed)) > Self::CALM
+    }
+
     /// How long to wait before the next commit: a hundredth of what is over the normal.
     fn pause(&self) -> Option<Duration> {
         let over = Duration::from_millis(self.0.load(Ordering::Relaxed)).checked_sub(Self::CALM)?;

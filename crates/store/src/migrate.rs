@@ -14,6 +14,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "webhooks", include_str!("../migrations/0006_webhooks.sql")),
     (7, "notifications", include_str!("../migrations/0007_notifications.sql")),
     (8, "groups", include_str!("../migrations/0008_groups.sql")),
+    (9, "operations", include_str!("../migrations/0009_operations.sql")),
+    (10, "priorities", include_str!("../migrations/0010_priorities.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

@@ -36,7 +36,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 32768;
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 262144;
          PRAGMA cache_size = -131072; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;",
     )?;
     Ok(connection)
@@ -120,7 +120,7 @@ impl SqliteReader {
     pub fn fetch(&self, sql: &str, args: &[Value]) -> Result<Vec<Row>> {
         let connection =
             self.connection.as_ref().ok_or_else(|| Error::Unavailable("reader is gone".into()))?;
-        blocking(|| fetch(connection, sql, args))
+        fetch(connection, sql, args)
     }
 }
 

@@ -5,16 +5,15 @@
 //! stands in a savepoint of its own, so that one can be undone without the others. When the commit fails, it has failed
 //! for all of them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::{Mutex as FairMutex, OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use crate::bulk::Rows;
 use crate::error::{Error, Result};
 use crate::sqlite::{blocking, execute, fetch, read_row};
+use crate::sqlite_gate::{Gate, Held};
 use crate::value::{Row, Value};
 
 /// Transactions that share a commit at most.
@@ -22,14 +21,9 @@ const ROUND: usize = 64;
 /// The first of them does not wait for more after this.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// The one connection that writes. First come, first served: a batch of the applier delays a write of the API by one
-/// batch at most.
+/// The one connection that writes.
 #[derive(Clone, Debug)]
-pub(crate) struct Writer {
-    shared: Arc<FairMutex<Shared>>,
-    /// How many wait for the connection.
-    waiting: Arc<AtomicUsize>,
-}
+pub(crate) struct Writer(Gate<Shared>);
 
 /// The connection, and who waits for its next commit.
 #[derive(Debug)]
@@ -62,31 +56,14 @@ impl Shared {
     }
 }
 
-/// One who waits for the connection, also when that is given up.
-struct Waiting(Arc<AtomicUsize>);
-
-impl Waiting {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Writer {
     pub fn new(connection: Connection) -> Self {
-        let shared = Shared { connection, round: Vec::new(), begun: None };
-        Self { shared: Arc::new(FairMutex::new(shared)), waiting: Arc::default() }
+        Self(Gate::new(Shared { connection, round: Vec::new(), begun: None }))
     }
 
     /// The connection with nothing uncommitted on it.
-    pub async fn lock(&self) -> OwnedMutexGuard<Shared> {
-        let mut shared = Arc::clone(&self.shared).lock_owned().await;
+    pub async fn lock(&self) -> Held<Shared> {
+        let mut shared = self.0.lock().await;
         if !shared.round.is_empty() {
             // Those who wrote hear of an error.
             blocking(|| shared.commit()).unwrap_or_default();
@@ -98,7 +75,7 @@ impl Writer {
 /// A write transaction (`BEGIN IMMEDIATE`); rolled back when dropped before [`SqliteTx::commit`].
 #[derive(Debug)]
 pub struct SqliteTx {
-    shared: OwnedMutexGuard<Shared>,
+    shared: Held<Shared>,
     writer: Writer,
     /// Others wrote before it and wait for the same commit.
     nested: bool,
@@ -107,18 +84,16 @@ pub struct SqliteTx {
 
 impl SqliteTx {
     pub(crate) async fn begin(writer: &Writer) -> Result<Self> {
-        let waiting = Waiting::new(&writer.waiting);
-        let mut shared = Arc::clone(&writer.shared).lock_owned().await;
-        drop(waiting);
+        let mut shared = writer.0.lock().await;
         if !shared.round.is_empty() && shared.connection.is_autocommit() {
             // An error of the disk has undone the round; those in it hear so before anything new begins.
             shared.commit().unwrap_or_default();
         }
         let nested = !shared.round.is_empty();
         if nested {
-            blocking(|| shared.connection.execute_batch("SAVEPOINT kabar_shared"))?;
+            shared.connection.execute_batch("SAVEPOINT kabar_shared")?;
         } else {
-            blocking(|| shared.connection.execute_batch("BEGIN IMMEDIATE"))?;
+            shared.connection.execute_batch("BEGIN IMMEDIATE")?;
             shared.begun = Some(Instant::now());
         }
         Ok(Self { shared, writer: writer.clone(), nested, open: true })
@@ -139,7 +114,7 @@ impl SqliteTx {
             self.shared.connection.execute_batch("RELEASE kabar_shared")?;
         }
         self.open = false;
-        let others = self.writer.waiting.load(Ordering::SeqCst);
+        let others = self.writer.0.waiting();
         let is_late = self.shared.begun.is_none_or(|begun| begun.elapsed() > PATIENCE);
         if others == 0 || is_late || self.shared.round.len() + 1 >= ROUND {
             return blocking(|| self.shared.commit());

@@ -18,7 +18,7 @@ use crate::events::{self, NewEvent};
 use crate::sqlite::{self, Sqlite, SqliteReader};
 use crate::sqlite_tx::SqliteTx;
 use crate::value::{Row, Type, Value};
-use crate::{migrate, postgres};
+use crate::{migrate, postgres, sqlite_wal};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -44,6 +44,15 @@ impl Store {
     pub async fn open(options: &Options) -> Result<Self> {
         let store = Self::connect(options).await?;
         migrate::run(&store).await?;
+        if let Backend::Sqlite(sqlite) = &*store.0 {
+            let (path, weak) = (sqlite.path.clone(), Arc::downgrade(&store.0));
+            tokio::spawn(async move {
+                if let Err(error) = sqlite_wal::keep_short(&path, weak).await {
+                    // Commits do it themselves from now on, later and at once.
+                    tracing::warn!(%error, "the write-ahead log is not copied in the background any more");
+                }
+            });
+        }
         Ok(store)
     }
 
@@ -64,12 +73,13 @@ impl Store {
                     // Queues grow from nothing to thousands of rows and back: a plan is made for what is there, not
                     // kept from when the table was empty; compiling one takes longer than any of them runs. Every
                     // join here goes by an index: reading a whole table, with all the old versions of its rows,
-                    // only looks cheaper.
+                    // only looks cheaper. What a node that stands still has locked is free again in a minute.
                     .after_connect(|connection, _| {
                         Box::pin(async move {
                             sqlx::raw_sql(
                                 "SET plan_cache_mode = force_custom_plan; SET jit = off; SET enable_hashjoin = off;
-                                 SET enable_mergejoin = off; SET random_page_cost = 1.1",
+                                 SET enable_mergejoin = off; SET random_page_cost = 1.1;
+                                 SET idle_in_transaction_session_timeout = '60s'",
                             )
                             .execute(connection)
                             .await?;
@@ -348,6 +358,22 @@ impl Tx {
         match &self.inner {
             Inner::Sqlite(_) => "",
             Inner::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    /// `FOR UPDATE` of the rows read under an alias, where rows can be locked one by one.
+    pub fn lock_of(&self, alias: &str) -> String {
+        match &self.inner {
+            Inner::Sqlite(_) => String::new(),
+            Inner::Postgres(_) => format!("FOR UPDATE OF {alias}"),
+        }
+    }
+
+    /// [`Tx::lock_of`], passing over rows that others have locked.
+    pub fn skip_locked_of(&self, alias: &str) -> String {
+        match &self.inner {
+            Inner::Sqlite(_) => String::new(),
+            Inner::Postgres(_) => format!("FOR UPDATE OF {alias} SKIP LOCKED"),
         }
     }
 }

@@ -160,3 +160,25 @@ pub async fn memberships(
     })
     .collect()
 }
+
+/// A person who belongs to an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub id: UserId,
+    pub name: String,
+    /// In lower case.
+    pub email: String,
+}
+
+/// Everybody in an organisation, in the order of their accounts.
+pub async fn members(db: &mut impl Db, organisation: OrganisationId) -> Result<Vec<Member>> {
+    db.fetch(
+        "SELECT u.id, u.name, u.email FROM memberships m JOIN users u ON u.id = m.user_id
+         WHERE m.organisation_id = $1 ORDER BY u.id",
+        args![organisation],
+    )
+    .await?
+    .into_iter()
+    .map(|mut row| Ok(Member { id: row.get(0)?, name: row.get(1)?, email: row.get(2)? }))
+    .collect()
+}

@@ -196,6 +196,8 @@ ids!(
     kabar_domain::TemplateId,
     kabar_domain::HeldId,
     kabar_domain::SiteId,
+    kabar_domain::FacilityId,
+    kabar_domain::CategoryId,
     kabar_domain::JobId,
     kabar_domain::FileId,
     kabar_domain::WebhookEndpointId,

@@ -125,7 +125,7 @@ impl<'a> Text<'a> {
     }
 
     /// Whether a word begins with a capital though the one before does not end a sentence.
-    pub(crate) fn is_shouted(&self) -> bool {
+    pub fn is_shouted(&self) -> bool {
         let letters = self.source.bytes().filter(u8::is_ascii_alphabetic).count();
         letters > 5 && !self.source.bytes().any(|byte| byte.is_ascii_lowercase())
     }

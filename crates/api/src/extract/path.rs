@@ -33,6 +33,9 @@ models! {
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
+    kabar_domain::SiteId => EngineError::NotFound("Site");
+    kabar_domain::FacilityId => EngineError::NotFound("Facility");
+    kabar_domain::CategoryId => EngineError::NotFound("Category");
     kabar_domain::FileId => EngineError::NotFound("File");
     kabar_domain::TemplateId => EngineError::NotFoundText("Template not found.");
     kabar_engine::groups::GroupName => kabar_engine::groups::not_found();

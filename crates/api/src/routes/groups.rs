@@ -126,6 +126,11 @@ struct UpdateGroupRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Patch<String>,
+    /// A file of the media library: for WhatsApp a square JPEG of at least 192 pixels and 5 MB at most, for Telegram a
+    /// JPEG or PNG. Null takes the picture away, on Telegram alone.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    picture_media_id: Patch<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -178,7 +183,7 @@ async fn get_group(
     Ok(data(GroupDetails { group: group.into(), participants }))
 }
 
-/// Changes subject or description. WhatsApp confirms by webhook: until then the group is answered as it was.
+/// Changes subject, description or picture. WhatsApp confirms by webhook: until then the group is answered as it was.
 #[utoipa::path(patch, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups",
     params(("groupId" = String, Path)), request_body = UpdateGroupRequest,
     responses((status = 200, body = Data<Group>)))]
@@ -188,7 +193,11 @@ async fn update_group(
     PathId(name): PathId<GroupName>,
     Json(request): Json<UpdateGroupRequest>,
 ) -> Result<axum::Json<Data<Group>>> {
-    let change = GroupChange { subject: request.subject, description: request.description };
+    let change = GroupChange {
+        subject: request.subject,
+        description: request.description,
+        picture: request.picture_media_id,
+    };
     Ok(data(state.engine.update_group(&caller, &name, change).await?.into()))
 }
 

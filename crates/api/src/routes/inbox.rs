@@ -60,6 +60,13 @@ struct InboxItem {
     #[schema(value_type = String, example = "new")]
     status: InboxStatus,
     suggestions: InboxSuggestions,
+    /// `language`, `engine`, `severity`, `entities`, `categories` and `structured`, as they were found; null until it
+    /// is understood.
+    #[schema(value_type = Option<Object>)]
+    understanding: Option<Value>,
+    /// The item that gathers what one source sent too much of, when this is part of it.
+    #[schema(value_type = Option<Ulid>)]
+    digest_id: Option<InboxItemId>,
     /// What it was converted to: `type`, `id`, `number`.
     #[schema(value_type = Option<Object>)]
     record: Option<Value>,
@@ -116,6 +123,8 @@ impl From<inbox::Item> for InboxItem {
                 category: take(&mut suggestions, "category"),
                 severity: take(&mut suggestions, "severity"),
             },
+            understanding: item.understanding,
+            digest_id: item.digest_id,
             record: item.record,
             message_id: item.message_id,
             conversation_id: item.conversation_id,

@@ -1,11 +1,13 @@
 //! All routes, one file for each part of the API.
 
 mod auth;
+mod categories;
 mod channels;
 mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
 mod events;
+mod facilities;
 mod group_members;
 mod groups;
 mod health;
@@ -18,6 +20,7 @@ mod notification_templates;
 mod notifications;
 mod organisations;
 mod outbound;
+mod sites;
 mod templates;
 mod webhook_deliveries;
 mod webhook_endpoints;
@@ -32,10 +35,12 @@ use crate::state::ApiState;
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(categories::routes())
         .merge(channels::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(events::routes())
+        .merge(facilities::routes())
         .merge(group_members::routes())
         .merge(groups::routes())
         .merge(health::routes())
@@ -48,6 +53,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(notifications::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())
+        .merge(sites::routes())
         .merge(webhook_deliveries::routes())
         .merge(webhook_endpoints::routes())
         .merge(templates::routes())

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Account;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
-use crate::error::{Result, sentence};
+use crate::error::Result;
 use crate::rules;
 use crate::templates::ask_sync;
 
@@ -31,7 +31,7 @@ fn failed(before: ChannelStatus, failure: &SendFailure) -> Check {
         _ if before == ChannelStatus::Connected => before,
         _ => ChannelStatus::Pending,
     };
-    Check { status: Some(status), last_error: Some(sentence(&failure.error)), ..Check::default() }
+    Check { status: Some(status), last_error: Some(failure.error.sentence()), ..Check::default() }
 }
 
 /// The account works, but its webhooks may not come.
@@ -39,7 +39,7 @@ fn unsubscribed(before: ChannelStatus, mut check: Check, failure: &SendFailure) 
     if before != ChannelStatus::Connected || !failure.verdict.is_temporary() {
         check.status = Some(ChannelStatus::Pending);
     }
-    check.last_error = Some(format!("Webhooks are not set up. {}", sentence(&failure.error)));
+    check.last_error = Some(format!("Webhooks are not set up. {}", failure.error.sentence()));
     check
 }
 

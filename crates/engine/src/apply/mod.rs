@@ -142,6 +142,7 @@ impl Engine {
                 Ok(()) => {
                     tx.commit().await?;
                     self.wake_fetchers();
+                    self.items_waiting.notify_one();
                     let now = self.clock.now();
                     if let Some(first) = claim.entries.first() {
                         self.lag.set(now.since(first.entry.received_at));

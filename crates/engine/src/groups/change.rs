@@ -25,10 +25,12 @@ pub struct GroupChange {
     pub subject: Option<String>,
     /// Null or empty takes it away.
     pub description: Patch<String>,
+    /// A file of the media library; null or empty takes the picture away, where the provider can.
+    pub picture: Patch<String>,
 }
 
 impl Engine {
-    /// Asks the provider for another subject or description. WhatsApp's answer comes by webhook, so the group is
+    /// Asks the provider for another subject, description or picture. WhatsApp's answer comes by webhook, so the group is
     /// answered as it still is; Telegram's is there at once.
     pub async fn update_group(
         &self,
@@ -48,15 +50,20 @@ impl Engine {
                 Some(rules::optional(&mut invalid, "description", text, limit).unwrap_or_default())
             }
         };
-        if title.is_none() && description.is_none() {
+        let is_text = title.is_some() || description.is_some();
+        if !is_text && matches!(change.picture, Patch::Keep) {
             invalid.add("subject", "The subject field is required when description is not present.");
         }
         invalid.check()?;
         let reached = self.reach(group).await?;
+        let picture = self.wanted_picture(&reached, change.picture).await?;
         let (token, id) = (reached.token(), reached.external_id.as_str());
         if reached.platform() != Platform::Telegram {
-            let (title, description) = (title.as_deref(), description.as_deref());
-            self.whatsapp.change_group(id, token, title, description).await.map_err(reached.refused())?;
+            if is_text {
+                let (title, description) = (title.as_deref(), description.as_deref());
+                self.whatsapp.change_group(id, token, title, description).await.map_err(reached.refused())?;
+            }
+            Box::pin(self.change_picture(&reached, picture)).await?;
             return Ok(reached.group);
         }
         if let Some(title) = &title {
@@ -68,7 +75,10 @@ impl Engine {
                 done => done.map_err(reached.refused())?,
             }
         }
-        self.keep_facts(&reached, &GroupFacts { title, description, ..GroupFacts::default() }).await?;
+        if is_text {
+            self.keep_facts(&reached, &GroupFacts { title, description, ..GroupFacts::default() }).await?;
+        }
+        Box::pin(self.change_picture(&reached, picture)).await?;
         self.group_again(&reached.group).await
     }
 

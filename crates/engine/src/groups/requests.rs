@@ -10,7 +10,7 @@ use kabar_store::members::{self, Member};
 use super::{GroupName, Reached};
 use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::{Invalid, Result, sentence};
+use crate::error::{Invalid, Result};
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Engine {
         tx.commit().await?;
         let word = if approve { "approved" } else { "rejected" };
         let decision = |id: String| match failed.get(&id) {
-            Some(error) => Decision { status: "failed", error: Some(sentence(error)), id },
+            Some(error) => Decision { status: "failed", error: Some(error.sentence()), id },
             None => Decision { status: word, error: None, id },
         };
         Ok(ids.into_iter().map(decision).collect())

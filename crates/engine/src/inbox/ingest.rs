@@ -240,6 +240,8 @@ impl Engine {
             confidence: None,
             reasons: Vec::new(),
             suggestions: None,
+            understanding: None,
+            digest_id: None,
             record: None,
             occurred_at: new.occurred_at.unwrap_or(now),
             created_at: now,
@@ -257,6 +259,7 @@ impl Engine {
         tx.record(organisation_id, now, changes);
         let item = inbox::find(&mut tx, organisation_id, id).await?.ok_or_else(not_found)?;
         tx.commit().await?;
+        self.items_waiting.notify_one();
         Ok(Ingested { item, created: true })
     }
 

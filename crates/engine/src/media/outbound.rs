@@ -11,6 +11,8 @@ use kabar_providers::http;
 use kabar_store::files::{self, File, Upload};
 use kabar_store::outbound::Leased;
 use kabar_store::{Db, Error as StoreError};
+use serde::Deserialize as _;
+use serde_json::{Map, Value as Json, json};
 
 use crate::engine::Engine;
 use crate::error::{Invalid, Result};
@@ -19,8 +21,6 @@ use crate::error::{Invalid, Result};
 const WHATSAPP_KEEPS: Duration = Duration::from_hours(29 * 24);
 /// Telegram's ids last; a year is for tidiness.
 const TELEGRAM_KEEPS: Duration = Duration::from_hours(365 * 24);
-/// An upload fits, with the sending after it, into the lease of the message.
-const UPLOAD_TIME: Duration = Duration::from_secs(25);
 
 fn failed(title: &str, detail: String, verdict: Verdict) -> SendFailure {
     let error = ProviderError { title: title.into(), detail: Some(detail), ..ProviderError::default() };
@@ -43,6 +43,40 @@ fn is_unknown_file(platform: Platform, error: &ProviderError) -> bool {
     }
 }
 
+/// The parameters of a carousel's cards that are a file of the library: the card's number, and where in the payload.
+fn card_files(payload: &Json) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let parts = |value: &Json| value.as_array().cloned().unwrap_or_default().into_iter().enumerate();
+    for (at, component) in parts(&payload["components"]) {
+        for (index, card) in parts(&component["cards"]) {
+            let parameter = &card["components"][0]["parameters"][0];
+            let kind = parameter["type"].as_str().unwrap_or_default();
+            if parameter[kind]["file_id"].is_string() {
+                let place = format!("/components/{at}/cards/{index}/components/0/parameters/0/{kind}");
+                found.push((index, place));
+            }
+        }
+    }
+    found
+}
+
+/// What was given, or is about to be.
+fn upload_of<'a>(lease: &Leased, file: &'a File, kind: &'a str) -> Upload<'a> {
+    Upload {
+        organisation_id: lease.organisation_id,
+        account_id: lease.account_id,
+        sha256: file.sha256.as_deref().unwrap_or_default(),
+        kind,
+    }
+}
+
+/// An account that files are given to.
+#[derive(Clone, Copy)]
+struct Recipient<'a> {
+    lease: &'a Leased,
+    token: &'a str,
+}
+
 impl Engine {
     /// Checks that a message's file is in the library, and says what it is.
     pub(crate) async fn attach_file(
@@ -50,13 +84,14 @@ impl Engine {
         db: &mut impl Db,
         organisation: OrganisationId,
         media: &mut Media,
+        field: &str,
     ) -> Result<()> {
         let Some(id) = media.file_id else { return Ok(()) };
-        let unknown = || Invalid::one("media_id", "The selected media id is invalid.");
+        let unknown = || Invalid::one(field, "The selected media id is invalid.");
         let file = files::find(db, organisation, id).await?.ok_or_else(unknown)?;
         let Some(size) = file.size else {
             let reason = format!("The file is {}: only a stored file can be sent.", file.status);
-            return Err(Invalid::one("media_id", reason));
+            return Err(Invalid::one(field, reason));
         };
         media.size = Some(size as u64);
         media.mime_type = file.mime_type;
@@ -65,78 +100,136 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends a message, with its file of the library if it has one.
-    pub(crate) async fn send_with_file(
+    /// The same for the cards of a template's carousel.
+    pub(crate) async fn attach_cards(
+        &self,
+        db: &mut impl Db,
+        organisation: OrganisationId,
+        payload: &mut Map<String, Json>,
+    ) -> Result<()> {
+        if !payload.contains_key("components") {
+            return Ok(());
+        }
+        let mut whole = Json::Object(std::mem::take(payload));
+        for (index, place) in card_files(&whole) {
+            let Some(given) = whole.pointer_mut(&place) else { continue };
+            let field = format!("cards.{index}.header");
+            let mut media = Media::deserialize(&*given)
+                .map_err(|_| Invalid::one(&field, "The selected header media id is invalid."))?;
+            self.attach_file(db, organisation, &mut media, &field).await?;
+            *given = json!(media);
+        }
+        if let Json::Object(fields) = whole {
+            *payload = fields;
+        }
+        Ok(())
+    }
+
+    /// Sends a message, with its files of the library if it has some.
+    pub(crate) async fn send_with_files(
         &self,
         lease: &Leased,
         token: &str,
         message: OutboundMessage,
     ) -> Result<Accepted, SendFailure> {
-        let wanted =
-            message.media.as_ref().filter(|media| media.id.is_none()).and_then(|media| media.file_id);
-        match wanted {
-            None => self.send_plain(lease, token, &message).await,
-            Some(id) => Box::pin(self.send_file(lease, token, message, id)).await,
+        let to = Recipient { lease, token };
+        let own = message.media.as_ref().filter(|media| media.id.is_none()).and_then(|media| media.file_id);
+        let cards = card_files(&message.payload);
+        match (own, lease.platform) {
+            (None, _) if cards.is_empty() => self.send_plain(to, &message).await,
+            (Some(id), Platform::Telegram) => Box::pin(self.send_with_telegram(to, message, id)).await,
+            (own, _) => Box::pin(self.send_given(to, message, own, cards)).await,
         }
     }
 
-    async fn send_file(
+    /// Gives WhatsApp the files first.
+    async fn send_given(
         &self,
-        lease: &Leased,
-        token: &str,
+        to: Recipient<'_>,
         mut message: OutboundMessage,
-        id: FileId,
+        own: Option<FileId>,
+        cards: Vec<(usize, String)>,
     ) -> Result<Accepted, SendFailure> {
-        let file = self.stored_file(lease.organisation_id, id).await?;
-        let kind = match lease.platform {
-            Platform::Telegram => message.kind.as_str(),
-            _ => "",
-        };
-        let upload = Upload {
-            organisation_id: lease.organisation_id,
-            account_id: lease.account_id,
-            sha256: file.sha256.as_deref().unwrap_or_default(),
-            kind,
-        };
-        let known = self.known_upload(upload).await.map_err(|error| later(&error))?;
-        let (provider_id, is_known) = match (known, lease.platform) {
-            (Some(known), _) => (known, true),
-            (None, Platform::Telegram) => {
-                let bytes = self.outgoing(&file).await?;
-                let (accepted, file_id) = self.telegram.send_file(token, &message, bytes).await?;
-                if let Some(file_id) = file_id {
-                    self.keep_upload(upload, &file_id, TELEGRAM_KEEPS).await;
-                }
-                return Ok(accepted);
-            }
-            (None, _) => {
-                let bytes = self.outgoing(&file).await?;
-                let upload_it = self.whatsapp.upload(&lease.account_external_id, token, bytes);
-                let given = tokio::time::timeout(UPLOAD_TIME, upload_it).await;
-                let given = given.map_err(|_| later("WhatsApp took it too slowly."))??;
-                self.keep_upload(upload, &given, WHATSAPP_KEEPS).await;
-                (given, false)
-            }
-        };
-        if let Some(media) = &mut message.media {
-            media.id = Some(provider_id.clone());
+        let mut known = Vec::new();
+        if let (Some(id), Some(media)) = (own, &mut message.media) {
+            media.id = Some(self.give(to, id, &mut known).await?);
         }
-        let mut sent = self.send_plain(lease, token, &message).await;
-        if let Err(failure) = &mut sent
-            && is_known
-            && is_unknown_file(lease.platform, &failure.error)
-        {
-            // It forgot the file earlier than it says: the next attempt gives it again.
-            self.forget_upload(upload, &provider_id).await;
-            failure.verdict = Verdict::Retry { after: None };
+        for (_, place) in cards {
+            let Some(file) = message.payload.pointer_mut(&place) else { continue };
+            let id = FileId::deserialize(&file["file_id"]);
+            let id =
+                id.map_err(|error| failed("The card's file is unknown", error.to_string(), Verdict::Fail))?;
+            file["id"] = Json::String(self.give(to, id, &mut known).await?);
+        }
+        let mut sent = self.send_plain(to, &message).await;
+        if let Err(failure) = &mut sent {
+            self.forgotten(to, failure, &known).await;
         }
         sent
     }
 
+    /// What WhatsApp calls a file, which it is given unless it knows it. Of those it knew, the ids are noted.
+    async fn give(
+        &self,
+        to: Recipient<'_>,
+        id: FileId,
+        known: &mut Vec<String>,
+    ) -> Result<String, SendFailure> {
+        let Recipient { lease, token } = to;
+        let file = self.stored_file(lease.organisation_id, id).await?;
+        let upload = upload_of(lease, &file, "");
+        if let Some(given) = self.known_upload(upload).await.map_err(|error| later(&error))? {
+            known.push(given.clone());
+            return Ok(given);
+        }
+        let bytes = self.outgoing(&file).await?;
+        let given = self.whatsapp.upload(&lease.account_external_id, token, bytes).await?;
+        self.keep_upload(upload, &given, WHATSAPP_KEEPS).await;
+        Ok(given)
+    }
+
+    /// Gives Telegram the file with the message, or its id when it knows it.
+    async fn send_with_telegram(
+        &self,
+        to: Recipient<'_>,
+        mut message: OutboundMessage,
+        id: FileId,
+    ) -> Result<Accepted, SendFailure> {
+        let Recipient { lease, token } = to;
+        let file = self.stored_file(lease.organisation_id, id).await?;
+        let upload = upload_of(lease, &file, message.kind.as_str());
+        let Some(known) = self.known_upload(upload).await.map_err(|error| later(&error))? else {
+            let bytes = self.outgoing(&file).await?;
+            let (accepted, file_id) = self.telegram.send_file(token, &message, bytes).await?;
+            if let Some(file_id) = file_id {
+                self.keep_upload(upload, &file_id, TELEGRAM_KEEPS).await;
+            }
+            return Ok(accepted);
+        };
+        if let Some(media) = &mut message.media {
+            media.id = Some(known.clone());
+        }
+        let mut sent = self.send_plain(to, &message).await;
+        if let Err(failure) = &mut sent {
+            self.forgotten(to, failure, &[known]).await;
+        }
+        sent
+    }
+
+    /// When a provider forgot a file earlier than it says, the next attempt gives it again.
+    async fn forgotten(&self, to: Recipient<'_>, failure: &mut SendFailure, known: &[String]) {
+        if known.is_empty() || !is_unknown_file(to.lease.platform, &failure.error) {
+            return;
+        }
+        for id in known {
+            self.forget_upload(to.lease, id).await;
+        }
+        failure.verdict = Verdict::Retry { after: None };
+    }
+
     async fn send_plain(
         &self,
-        lease: &Leased,
-        token: &str,
+        Recipient { lease, token }: Recipient<'_>,
         message: &OutboundMessage,
     ) -> Result<Accepted, SendFailure> {
         match lease.platform {
@@ -152,7 +245,8 @@ impl Engine {
         found.map_err(|error| later(&error))?.filter(|file| file.key.is_some()).ok_or_else(gone)
     }
 
-    async fn outgoing(&self, file: &File) -> Result<http::Upload, SendFailure> {
+    /// A stored file's bytes, on their way.
+    pub(crate) async fn outgoing(&self, file: &File) -> Result<http::Upload, SendFailure> {
         let size = file.size.unwrap_or_default() as u64;
         let key = file.key.as_deref().unwrap_or_default();
         let bytes = self.storage.read(key, 0..size).await.map_err(|error| later(&error))?.boxed();
@@ -182,10 +276,10 @@ impl Engine {
         }
     }
 
-    async fn forget_upload(&self, upload: Upload<'_>, provider_id: &str) {
+    async fn forget_upload(&self, lease: &Leased, provider_id: &str) {
         let work = async {
             let mut tx = self.store.begin().await?;
-            files::forget_upload(&mut tx, upload.organisation_id, upload.account_id, provider_id).await?;
+            files::forget_upload(&mut tx, lease.organisation_id, lease.account_id, provider_id).await?;
             tx.commit().await
         };
         let forgotten: Result<(), StoreError> = work.await;

@@ -209,8 +209,9 @@ impl Engine {
             if let Some(fetched) = fetched {
                 media.file_id = Some(self.keep_fetched(tx, organisation, fetched).await?);
             }
-            self.attach_file(tx, organisation, media).await?;
+            self.attach_file(tx, organisation, media, "media_id").await?;
         }
+        self.attach_cards(tx, organisation, &mut draft.payload).await?;
         let id = MessageId::new(&self.clock);
         check_with_provider(&target, &draft, id, reply_to.clone()).map_err(|mut refused| {
             if fetched.is_some() && refused.field == "media_id" {

@@ -93,6 +93,8 @@ impl Engine {
                 }
             }
         }
+        let outcome = if end.retry_at.is_some() { "retry" } else { end.status.as_str() };
+        self.metrics.leg_attempted(begun.channel, outcome);
         while let Err(error) = self.end_leg(&begun, &end).await {
             tracing::error!(%error, leg = %begun.id, "how a leg ended cannot be written now; trying again");
             tokio::time::sleep(POLL).await;
@@ -128,6 +130,7 @@ impl Engine {
                     failed_at: None,
                 };
                 self.end_leg(&begun, &end).await?;
+                self.metrics.leg_attempted(begun.channel, end.status.as_str());
             }
             return Ok(None);
         };

@@ -133,6 +133,9 @@ impl Engine {
         };
         tx.record(organisation, now, [event]);
         tx.commit().await?;
+        for leg in notification.legs.iter().filter(|leg| leg.message_id.is_some()) {
+            self.metrics.leg_attempted(leg.channel, leg.status.as_str());
+        }
         self.jobs_ready.notify_waiters();
         self.outbound_ready.notify_one();
         Ok(notification)

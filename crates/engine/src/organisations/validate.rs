@@ -33,7 +33,7 @@ pub(super) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
 }
 
 /// The zone's name as the IANA database spells it.
-pub(super) fn timezone(invalid: &mut Invalid, timezone: Option<String>) -> String {
+pub(crate) fn timezone(invalid: &mut Invalid, timezone: Option<String>) -> String {
     let timezone = timezone.unwrap_or_default();
     if timezone.is_empty() {
         invalid.require("timezone", false);
@@ -53,7 +53,7 @@ pub(super) fn settings(invalid: &mut Invalid, settings: Value) -> Value {
 
 /// Days (`mon` to `sun`) with the spans they are open, or null: `{"mon": [{"open": "08:00", "close": "17:00"}]}`.
 /// A span may also be a pair, `["08:00", "17:00"]`, and may end after midnight.
-pub(super) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
+pub(crate) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
     const FIELD: &str = "operating_hours";
     let Some(hours) = hours else { return };
     let Some(days) = hours.as_object() else {

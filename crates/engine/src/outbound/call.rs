@@ -73,7 +73,7 @@ impl Engine {
             .map_err(|error| broken(error.to_string()))?;
         match (lease.platform, credentials.access_token, credentials.bot_token) {
             (Platform::Whatsapp, Some(token), _) | (Platform::Telegram, _, Some(token)) => {
-                self.send_with_file(lease, &token, message).await
+                self.send_with_files(lease, &token, message).await
             }
             _ => Err(broken("it has no token for its platform".into())),
         }

@@ -39,9 +39,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// How often it is looked for messages whose time has come, and for leases of senders that are gone.
 const CHORES: Duration = Duration::from_millis(250);
 /// Slots are given out this far ahead: as many messages share a transaction.
-const HORIZON: Duration = Duration::from_millis(60);
+const HORIZON: Duration = Duration::from_millis(100);
 /// More slots are given out when fewer than this is left of those before.
-const AHEAD: Duration = Duration::from_millis(35);
+const AHEAD: Duration = Duration::from_millis(75);
 /// Shortest time between two rounds that lease something: what comes meanwhile shares the next one's transaction.
 const ROUND: Duration = Duration::from_millis(8);
 /// A lease outlives the slowest answer by this, for its outcome to be written.

@@ -1,5 +1,6 @@
 //! What WhatsApp takes in a template, looked at before it is asked.
 
+use kabar_domain::FileId;
 use serde_json::Value as Json;
 
 use super::form::{Text, read_text, string, upper};
@@ -135,11 +136,18 @@ impl Checker<'_> {
                 }
             }
             "IMAGE" | "VIDEO" | "DOCUMENT" | "GIF" => {
-                let handles = part["example"]["header_handle"].as_array();
-                if handles.and_then(|list| string(list.first()?)).is_none() {
+                let example = &part["example"];
+                let handles = example["header_handle"].as_array();
+                if let Some(file) = string(&example["media_id"]) {
+                    if file.parse::<FileId>().is_err() {
+                        let field = format!("{path}.example.media_id");
+                        self.add(&field, "The selected media id is invalid.");
+                    }
+                } else if handles.and_then(|list| string(list.first()?)).is_none() {
                     self.add(
                         &format!("{path}.example.header_handle"),
-                        "A header with a file needs a sample: a handle from Meta's Resumable Upload API.",
+                        "A header with a file needs a sample: example.media_id, a file of the media library, or a \
+                         handle from Meta's Resumable Upload API.",
                     );
                 }
             }

@@ -5,6 +5,7 @@ use kabar_store::{Db, accounts, templates};
 use serde_json::Value as Json;
 
 use super::check::{check_components, check_fields};
+use super::samples::check_samples;
 use super::sync::template_event;
 use super::{Shown, Template, blank, no_waba, plain_language};
 use crate::auth::Principal;
@@ -80,6 +81,7 @@ impl Engine {
         "DRAFT".clone_into(&mut template.status);
         checked(&template)?;
         let mut tx = self.store.begin().await?;
+        check_samples(&mut tx, &template).await?;
         template.waba_id = self.waba_for(&mut tx, organisation, new.channel_id).await?;
         if is_taken(&mut tx, &template).await? || !templates::insert(&mut tx, &template).await? {
             return Err(taken());

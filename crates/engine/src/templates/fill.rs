@@ -140,13 +140,11 @@ fn cards(
         let place = Place { card: Some(index), name };
         let mut card = part(form, is_named, values, place, invalid);
         if let (Some(media), Some(header)) = (card.media.take(), card.components.first_mut()) {
-            let source = match (media.id, media.url) {
+            let source = match (&media.id, &media.url) {
                 (Some(id), _) => json!({ "id": id }),
                 (None, Some(url)) => json!({ "link": url }),
-                (None, None) => {
-                    invalid.add(&place.field("header"), "A card's file is given by link or by id.");
-                    continue;
-                }
+                // Of the library: WhatsApp is given it when the message is sent.
+                (None, None) => json!(media),
             };
             let kind = header["parameters"][0]["type"].as_str().unwrap_or_default().to_owned();
             header["parameters"][0][kind] = source;

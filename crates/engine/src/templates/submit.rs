@@ -12,7 +12,8 @@ use super::sync::{SETTLES, template_event};
 use super::{Shown, Template, ask_sync, not_found};
 use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::{Error, Result, sentence};
+use crate::error::{Error, Result};
+use crate::failpoint;
 
 pub(super) fn being_submitted() -> Error {
     Error::Conflict(
@@ -25,14 +26,26 @@ pub(super) fn no_token() -> Error {
     Error::Conflict("No account of this WhatsApp business account has an access token.".to_owned())
 }
 
+/// Refuses what is no draft, or is on its way already.
+fn submittable(template: &Template) -> Result<()> {
+    match (&template.provider_id, template.submitted_at) {
+        (Some(_), _) => Err(Error::Conflict(format!(
+            "Only a draft is submitted; this template is {}.",
+            template.status.to_lowercase().replace('_', " ")
+        ))),
+        (None, Some(_)) => Err(being_submitted()),
+        (None, None) => Ok(()),
+    }
+}
+
 /// A draft as WhatsApp takes it.
-fn wire(draft: &Template) -> Json {
+fn wire(draft: &Template, components: &Json) -> Json {
     let mut wire = json!({
         "name": draft.name,
         "language": draft.language,
         "category": draft.category,
         "parameter_format": draft.parameter_format,
-        "components": draft.components,
+        "components": components,
     });
     if let Some(seconds) = draft.ttl_seconds {
         wire["message_send_ttl_seconds"] = json!(seconds);
@@ -49,21 +62,21 @@ impl Engine {
         principal.require(Ability::Write)?;
         let organisation = principal.organisation_id;
         let seen = self.live_template(organisation, id).await?;
-        let token = self.waba_token(organisation, &seen.waba_id).await?;
+        submittable(&seen)?;
+        checked(&seen)?;
+        let token = self.waba_token(organisation, &seen.waba_id).await?.ok_or_else(no_token)?;
+        let components = seen.components.clone().unwrap_or_default();
+        let components = Box::pin(self.with_handles(organisation, &token, &components)).await?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let draft = templates::lock(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
-        if draft.provider_id.is_some() {
-            return Err(Error::Conflict(format!(
-                "Only a draft is submitted; this template is {}.",
-                draft.status.to_lowercase().replace('_', " ")
-            )));
+        submittable(&draft)?;
+        if draft.updated_at != seen.updated_at {
+            return Err(Error::Conflict("The draft has just been changed: submit it again.".to_owned()));
         }
-        checked(&draft)?;
         if is_taken(&mut tx, &draft).await? {
             return Err(taken());
         }
-        let token = token.ok_or_else(no_token)?;
         if !templates::claim_draft(&mut tx, &draft, now).await? {
             return Err(being_submitted());
         }
@@ -71,7 +84,10 @@ impl Engine {
         tx.commit().await?;
         self.jobs_ready.notify_waiters();
 
-        match self.whatsapp.create_template(&draft.waba_id, &token, &wire(&draft)).await {
+        failpoint::reach("template_claimed");
+        let made = self.whatsapp.create_template(&draft.waba_id, &token, &wire(&draft, &components)).await;
+        failpoint::reach("template_answered");
+        match made {
             Ok(made) => self.submitted(&draft, made).await?,
             Err(failure) => return Err(self.not_submitted(&draft, failure).await?),
         }
@@ -112,7 +128,7 @@ impl Engine {
                  templates are read next, in a minute or two; until then it is not submitted again."
             )));
         }
-        self.release_draft(draft.organisation_id, draft.id, &sentence(&failure.error)).await?;
+        self.release_draft(draft.organisation_id, draft.id, &failure.error.sentence()).await?;
         Ok(Error::of_provider(Platform::Whatsapp, failure))
     }
 

@@ -17,7 +17,7 @@ use super::form::without_samples;
 use super::{blank, no_waba};
 use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::{Error, Result, sentence};
+use crate::error::{Error, Result};
 use crate::jobs::Done;
 
 /// Templates are read again after this, whatever webhooks said.
@@ -198,7 +198,7 @@ impl Engine {
                     }
                     _ => None,
                 };
-                (sentence(&failure.error), wait)
+                (failure.error.sentence(), wait)
             }
         };
         tracing::warn!(organisation = %sync.organisation_id, waba = sync.waba_id, reason, "templates were not read");

@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 
 use super::check::{check_components, check_fields};
 use super::create::{checked, is_taken, taken};
+use super::samples::check_samples;
 use super::submit::{being_submitted, no_token};
 use super::sync::template_event;
 use super::{Shown, Template, TemplateFields, ask_sync, not_found};
@@ -44,6 +45,7 @@ impl Engine {
         }
         change.put(&mut draft);
         checked(&draft)?;
+        check_samples(&mut tx, &draft).await?;
         if is_taken(&mut tx, &draft).await? {
             return Err(taken());
         }
@@ -71,14 +73,18 @@ impl Engine {
         if after.category != template.category {
             edit.insert("category".to_owned(), json!(after.category));
         }
-        if after.components != template.components {
-            edit.insert("components".to_owned(), json!(after.components));
-        }
         if let Some(seconds) = after.ttl_seconds.filter(|_| after.ttl_seconds != template.ttl_seconds) {
             edit.insert("message_send_ttl_seconds".to_owned(), json!(seconds));
         }
-        let (Some(id), false) = (&template.provider_id, edit.is_empty()) else { return Ok(()) };
+        let components =
+            after.components.filter(|components| Some(components) != template.components.as_ref());
+        let is_same = edit.is_empty() && components.is_none();
+        let (Some(id), false) = (&template.provider_id, is_same) else { return Ok(()) };
         let token = self.waba_token(organisation, waba_id).await?.ok_or_else(no_token)?;
+        if let Some(components) = components {
+            let components = Box::pin(self.with_handles(organisation, &token, &components)).await?;
+            edit.insert("components".to_owned(), components);
+        }
         if let Err(failure) = self.whatsapp.edit_template(id, &token, &edit.into()).await {
             let error = Error::of_provider(Platform::Whatsapp, failure);
             return Err(self.doubted(organisation, waba_id, error).await);

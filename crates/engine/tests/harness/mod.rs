@@ -29,16 +29,23 @@ pub struct Server {
 }
 
 /// `providers` is where both of them answer.
-pub fn engine(store: &Store, clock: &Clock, providers: &str) -> Arc<Engine> {
+pub fn config(providers: &str) -> Config {
     let providers = url::Url::parse(providers).unwrap();
     let public = url::Url::parse("https://kabar.example.com/").unwrap();
-    let config = Config {
+    Config {
         meta_app_secrets: vec![SERVER_SECRET.into()],
         telegram_webhook_secret: Some(TELEGRAM_SECRET.into()),
         allowed_networks: vec!["127.0.0.0/8".parse().unwrap()],
         outbound_concurrency: 16,
         ..Config::new(std::env::temp_dir(), public, providers.clone(), providers)
-    };
+    }
+}
+
+pub fn engine(store: &Store, clock: &Clock, providers: &str) -> Arc<Engine> {
+    engine_of(store, clock, config(providers))
+}
+
+pub fn engine_of(store: &Store, clock: &Clock, config: Config) -> Arc<Engine> {
     Arc::new(Engine::new(store.clone(), clock.clone(), MasterKey::parse(KEY).unwrap(), config).unwrap())
 }
 
@@ -57,7 +64,10 @@ pub fn admin(clock: &Clock, organisation_id: OrganisationId) -> Principal {
 
 impl Server {
     pub async fn start(store: &Store, clock: &Clock, providers: &str) -> Self {
-        let engine = engine(store, clock, providers);
+        Self::run(store, engine(store, clock, providers)).await
+    }
+
+    pub async fn run(store: &Store, engine: Arc<Engine>) -> Self {
         let running = engine.start().await.unwrap();
         Self { store: store.clone(), engine, running }
     }

@@ -118,6 +118,23 @@ impl Client {
             request(message).map_err(|refused| failure(0, &refused.reason, None, None, Verdict::Fail))?;
         // `sendPhoto` takes it as `photo`, and so on.
         let field = method.trim_start_matches("send").to_ascii_lowercase();
+        let sent: Value = self.call_with_file(bot_token, method, &parameters, &field, file).await?;
+        let held = &sent[field.as_str()];
+        // Of a photo's sizes the last is the largest.
+        let held = held.as_array().and_then(|sizes| sizes.last()).unwrap_or(held);
+        let file_id = held["file_id"].as_str().map(str::to_owned);
+        Ok((accepted(&sent, &parameters, message)?, file_id))
+    }
+
+    /// A call whose `field` is a file.
+    pub(super) async fn call_with_file<T: DeserializeOwned>(
+        &self,
+        bot_token: &str,
+        method: &str,
+        parameters: &Value,
+        field: &str,
+        file: Upload,
+    ) -> Result<T, SendFailure> {
         let unusable =
             |_| failure(0, "The file's type cannot be given to Telegram.", None, None, Verdict::Fail);
         let mut form = reqwest::multipart::Form::new();
@@ -126,14 +143,10 @@ impl Client {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             form = form.text(name.clone(), text);
         }
-        form = form.part(field.clone(), file.part().map_err(unusable)?);
-        let call = self.http.post(self.address(bot_token, method)?).multipart(form);
-        let sent: Value = answer(call).await.map_err(|failure| without_token(failure, bot_token))?;
-        let held = &sent[field.as_str()];
-        // Of a photo's sizes the last is the largest.
-        let held = held.as_array().and_then(|sizes| sizes.last()).unwrap_or(held);
-        let file_id = held["file_id"].as_str().map(str::to_owned);
-        Ok((accepted(&sent, &parameters, message)?, file_id))
+        let time = file.time();
+        form = form.part(field.to_owned(), file.part().map_err(unusable)?);
+        let call = self.http.post(self.address(bot_token, method)?).timeout(time).multipart(form);
+        answer(call).await.map_err(|failure| without_token(failure, bot_token))
     }
 
     /// Which bot the token belongs to.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Client;
 use super::parse::party;
+use crate::http::Upload;
 
 /// What an administrator is given, as far as the bot has it itself: a bot cannot give what it lacks.
 pub const ADMIN_RIGHTS: &[&str] = &[
@@ -156,6 +157,23 @@ impl Client {
     ) -> Result<(), SendFailure> {
         let body = json!({"chat_id": chat, "description": description});
         let _: bool = self.call(bot_token, "setChatDescription", &body).await?;
+        Ok(())
+    }
+
+    /// Telegram takes a JPEG or PNG.
+    pub async fn set_chat_photo(
+        &self,
+        bot_token: &str,
+        chat: &str,
+        photo: Upload,
+    ) -> Result<(), SendFailure> {
+        let fields = json!({"chat_id": chat});
+        let _: bool = self.call_with_file(bot_token, "setChatPhoto", &fields, "photo", photo).await?;
+        Ok(())
+    }
+
+    pub async fn delete_chat_photo(&self, bot_token: &str, chat: &str) -> Result<(), SendFailure> {
+        let _: bool = self.call(bot_token, "deleteChatPhoto", &json!({"chat_id": chat})).await?;
         Ok(())
     }
 

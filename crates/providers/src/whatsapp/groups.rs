@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, call, lost, repeatable};
 use super::describe;
+use crate::http::Upload;
 
 /// Meta's limit on the people in a group.
 pub const MAX_PARTICIPANTS: usize = 8;
@@ -101,6 +102,22 @@ impl Client {
             }
         }
         let request = self.http.post(self.url(&[group])).json(&body);
+        call(request, access_token).await.map(drop).map_err(repeatable)
+    }
+
+    /// Gives a group another picture, a JPEG. Whether that worked comes by webhook.
+    pub async fn set_group_picture(
+        &self,
+        group: &str,
+        access_token: &str,
+        picture: Upload,
+    ) -> Result<(), SendFailure> {
+        let time = picture.time();
+        let unusable = |_| lost("The picture cannot be given to WhatsApp", "Its type is no type.".to_owned());
+        let form = reqwest::multipart::Form::new()
+            .text("messaging_product", "whatsapp")
+            .part("file", picture.part().map_err(unusable).map_err(repeatable)?);
+        let request = self.http.post(self.url(&[group])).timeout(time).multipart(form);
         call(request, access_token).await.map(drop).map_err(repeatable)
     }
 

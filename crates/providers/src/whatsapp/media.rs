@@ -81,13 +81,13 @@ impl Client {
         access_token: &str,
         file: http::Upload,
     ) -> Result<String, SendFailure> {
-        let mime_type = file.mime_type.clone();
+        let (mime_type, time) = (file.mime_type.clone(), file.time());
         let unusable = || unfetched("The file's type cannot be given to WhatsApp", Verdict::Fail);
         let form = reqwest::multipart::Form::new()
             .text("messaging_product", "whatsapp")
             .text("type", mime_type)
             .part("file", file.part().map_err(|_| unusable())?);
-        let request = self.http.post(self.url(&[phone_number_id, "media"])).multipart(form);
+        let request = self.http.post(self.url(&[phone_number_id, "media"])).timeout(time).multipart(form);
         let answer = call(request, access_token).await.map_err(repeatable)?;
         let id = answer.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
         let missing = || unfetched("WhatsApp gave the file no id", Verdict::Retry { after: None });

@@ -1,10 +1,13 @@
 //! Templates of a business account: read, made, changed, taken away.
 
 use kabar_domain::outbound::SendFailure;
+use reqwest::header::CONTENT_LENGTH;
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::client::{Client, call, call_as, lost, repeatable};
 use super::parse::language;
+use crate::http::Upload;
 
 /// Templates on a page: a page with ten-card carousels still fits an answer.
 const PAGE: &str = "50";
@@ -146,20 +149,18 @@ impl Client {
         call(self.http.delete(url), access_token).await.map(drop).map_err(repeatable)
     }
 
-    /// Uploads a sample of a header's media for review; its handle goes into `example.header_handle`.
+    /// Uploads a sample of a header's media for review; its handle goes into `example.header_handle`. May be repeated.
     pub async fn upload_sample(
         &self,
         app_id: &str,
         access_token: &str,
-        file_name: &str,
-        mime_type: &str,
-        bytes: Vec<u8>,
+        file: Upload,
     ) -> Result<String, SendFailure> {
         let mut url = self.url(&[app_id, "uploads"]);
         url.query_pairs_mut()
-            .append_pair("file_name", file_name)
-            .append_pair("file_length", &bytes.len().to_string())
-            .append_pair("file_type", mime_type);
+            .append_pair("file_name", &file.filename)
+            .append_pair("file_length", &file.size.to_string())
+            .append_pair("file_type", &file.mime_type);
         let answer = call(self.http.post(url), access_token).await.map_err(repeatable)?;
         let missing = |what: &str| {
             let reason = format!("WhatsApp answered, but without {what}.");
@@ -167,11 +168,17 @@ impl Client {
         };
         let session = text(&answer, "id").ok_or_else(|| missing("an upload session"))?;
         // A session's id holds a signature after `?`, which belongs to the address as it is.
-        let url = self
-            .url(&[])
-            .join(&format!("{}/{session}", super::VERSION))
-            .map_err(|_| missing("a usable session"))?;
-        let request = self.http.post(url).header("file_offset", "0").body(bytes);
+        let url = Url::parse(&format!("{}/{session}", self.url(&[])))
+            .ok()
+            .filter(|url| url.origin() == self.base.origin())
+            .ok_or_else(|| missing("a usable session"))?;
+        let request = self
+            .http
+            .post(url)
+            .timeout(file.time())
+            .header("file_offset", "0")
+            .header(CONTENT_LENGTH, file.size)
+            .body(reqwest::Body::wrap_stream(file.bytes));
         let answer = call_as("OAuth", request, access_token).await.map_err(repeatable)?;
         text(&answer, "h").ok_or_else(|| missing("a handle"))
     }

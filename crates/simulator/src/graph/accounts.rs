@@ -13,7 +13,7 @@ use crate::ids::now_seconds;
 use crate::params::Params;
 use crate::state::Inner;
 
-const APP_ID: &str = "100000000000001";
+pub(super) const APP_ID: &str = "100000000000001";
 
 fn describe(inner: &Inner, number: &Number) -> Value {
     let own = inner.graph().overrides.get(&number.phone_number_id).map(ToString::to_string);

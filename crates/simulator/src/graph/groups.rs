@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Caller, GraphError, pick, success};
@@ -248,6 +251,14 @@ fn update(group: &mut Group, params: &Params, mut event: Value) -> Answer {
     {
         event["group_description"] = json!({"text": description, "update_successful": true});
         group.description = description;
+    }
+    if let Some(picture) = params.upload("file") {
+        let mime_type = picture.mime_type.as_deref().unwrap_or_default();
+        if mime_type != "image/jpeg" || !(1..=5 << 20).contains(&picture.bytes.len()) {
+            return Err(GraphError::with(100, "A group's picture is a JPEG of 5 MB at most"));
+        }
+        let hash = STANDARD.encode(digest::digest(&digest::SHA256, &picture.bytes));
+        event["profile_picture"] = json!({"mime_type": mime_type, "sha256": hash, "update_successful": true});
     }
     Ok(event)
 }

@@ -8,6 +8,7 @@ mod media;
 mod messages;
 mod paging;
 mod templates;
+mod uploads;
 mod validate;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -72,6 +73,7 @@ pub(crate) struct GraphState {
     media: HashMap<String, MediaFile>,
     templates: templates::Templates,
     groups: HashMap<String, groups::Group>,
+    uploads: uploads::Uploads,
     /// Accounts whose app was unsubscribed: they get no webhooks. Everyone starts subscribed.
     unsubscribed: HashSet<String>,
     /// Callback URLs set for an account or a number, by its id.
@@ -237,6 +239,12 @@ async fn route(
             ("DELETE", "message_templates") => templates::delete(inner, &call.id, params),
             _ => Err(call.unknown()),
         };
+    }
+    if method == "POST" && call.edge == "uploads" {
+        return uploads::begin(inner, call, params);
+    }
+    if call.id.starts_with("upload:") {
+        return uploads::session(inner, call, params);
     }
     if method == "POST" && call.edge == "subscriptions" {
         return accounts::app_subscriptions(inner, params).await;

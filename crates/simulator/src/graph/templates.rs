@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::paging::page;
 use super::validate::{invalid, required, string};
-use super::{Answer, Call, Caller, GraphError, media, pick, success};
+use super::{Answer, Call, Caller, GraphError, media, pick, success, uploads};
 use crate::config::Number;
 use crate::params::Params;
 use crate::state::Inner;
@@ -171,7 +171,30 @@ pub(super) fn check(
         }
     }
     check_buttons(&template, object)?;
+    check_cards(inner, number, &template, object)?;
     Ok(Some(template))
+}
+
+/// Every card of a carousel comes with the file of its header.
+fn check_cards(inner: &Inner, number: &Number, template: &Value, sent: &Value) -> Result<(), GraphError> {
+    let cards = |object| component(object, "CAROUSEL").and_then(|part| part["cards"].as_array());
+    let (made, given) = (cards(template), cards(sent));
+    let count = |list: Option<&Vec<Value>>| list.map_or(0, Vec::len);
+    if count(made) != count(given) {
+        let details = format!("carousel: {} cards were sent, not {}", count(given), count(made));
+        return Err(GraphError::with(132_000, details));
+    }
+    for (made, given) in made.into_iter().flatten().zip(given.into_iter().flatten()) {
+        check_header(made, given)?;
+        let Some(parameter) = parameters(given, "header").first() else { continue };
+        let kind = parameter["type"].as_str().unwrap_or_default();
+        match (parameter[kind]["id"].as_str(), parameter[kind]["link"].as_str()) {
+            (Some(id), None) => media::usable(inner, number, kind, id)?,
+            (None, Some(_)) => {}
+            _ => return Err(GraphError::with(100, format!("carousel: {kind} needs one of id and link"))),
+        }
+    }
+    Ok(())
 }
 
 fn check_header(template: &Value, sent: &Value) -> Result<(), GraphError> {
@@ -278,6 +301,7 @@ pub(super) fn create(inner: &Inner, waba_id: &str, params: &Params) -> Answer {
     let status = inner.config().new_template_status.clone();
     let id = inner.ids.object();
     let mut graph = inner.graph();
+    uploads::check(&graph.uploads, &template["components"])?;
     let stored = graph.templates.of(waba_id);
     if stored.iter().any(|template| template["name"] == name && template["language"] == language) {
         return Err(subcode(2_388_024, "There is already content in this language for this template"));
@@ -352,8 +376,8 @@ pub(super) fn delete(inner: &Inner, waba_id: &str, params: &Params) -> Answer {
 /// `GET` and `POST /{template_id}`. `None` when the id is no template.
 pub(super) fn object(inner: &Inner, caller: &Caller, call: &Call, params: &Params) -> Option<Answer> {
     let mut graph = inner.graph();
-    let template = graph
-        .templates
+    let super::GraphState { templates, uploads, .. } = &mut *graph;
+    let template = templates
         .0
         .iter_mut()
         .filter(|(waba_id, _)| caller.waba(waba_id))
@@ -376,10 +400,12 @@ pub(super) fn object(inner: &Inner, caller: &Caller, call: &Call, params: &Param
                 changed["category"] = json!(category);
             }
             let category = changed["category"].as_str().unwrap_or_default().to_owned();
-            check_components(&changed, &category).map(|()| {
-                *template = changed;
-                success()
-            })
+            check_components(&changed, &category)
+                .and_then(|()| super::uploads::check(uploads, &changed["components"]))
+                .map(|()| {
+                    *template = changed;
+                    success()
+                })
         }
         ("POST", "unpause") => {
             template["status"] = json!("APPROVED");

@@ -22,6 +22,8 @@ pub(super) const NAMES: &[&str] = &[
     "promoteChatMember",
     "setChatTitle",
     "setChatDescription",
+    "setChatPhoto",
+    "deleteChatPhoto",
     "approveChatJoinRequest",
     "declineChatJoinRequest",
 ];
@@ -207,6 +209,24 @@ pub(super) fn call(inner: &Arc<Inner>, bot: &Bot, method: &str, chat_id: i64, pa
                 return Err(BotError::bad("chat description is not modified"));
             }
             chat.description = Some(text);
+            json!(true)
+        }
+        "setChatPhoto" => {
+            require(bot, chat, "can_change_info", "change chat photo")?;
+            let photo =
+                params.upload("photo").ok_or_else(|| BotError::bad("there is no photo in the request"))?;
+            if photo.bytes.is_empty() || photo.bytes.len() > 10 << 20 {
+                return Err(BotError::bad("PHOTO_INVALID_DIMENSIONS"));
+            }
+            chat.has_photo = true;
+            json!(true)
+        }
+        "deleteChatPhoto" => {
+            require(bot, chat, "can_change_info", "change chat photo")?;
+            if !chat.has_photo {
+                return Err(BotError::bad("CHAT_NOT_MODIFIED"));
+            }
+            chat.has_photo = false;
             json!(true)
         }
         "approveChatJoinRequest" | "declineChatJoinRequest" => {

@@ -166,6 +166,7 @@ struct Chat {
     info: Option<Value>,
     last_message: i64,
     description: Option<String>,
+    has_photo: bool,
     invite_link: Option<String>,
     /// `ChatMember` objects by user.
     members: BTreeMap<i64, Value>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kabar_domain::channel::ChannelStatus;
-use kabar_domain::message::Platform;
+use kabar_domain::message::{Platform, ProviderError};
 use kabar_domain::outbound::SendPriority;
 use kabar_domain::pacing::{self, Bucket};
 use kabar_domain::{AccountId, MessageId, OrganisationId, Timestamp};
@@ -51,7 +51,10 @@ pub async fn outlook(
                  COALESCE(b.strikes, 0),
                  {counted},
                  (SELECT COUNT(*) FROM outbound_queue e WHERE e.conversation_id = q.conversation_id
-                      AND e.position < q.position)
+                      AND e.position < q.position),
+                 CASE WHEN q.attempt > 0 AND q.due_at > $3 THEN (SELECT t.error FROM outbound_attempts t
+                     WHERE t.organisation_id = $1 AND t.message_id = $2 AND t.state = 'retry'
+                     ORDER BY t.attempt DESC LIMIT 1) END
              FROM outbound_queue q
              JOIN accounts a ON a.organisation_id = q.organisation_id AND a.id = q.account_id
              LEFT JOIN outbound_accounts o ON o.organisation_id = q.organisation_id AND o.account_id = q.account_id
@@ -60,7 +63,7 @@ pub async fn outlook(
              WHERE q.organisation_id = $1 AND q.message_id = $2",
             RATE = accounts::RATE
         );
-    let Some(mut row) = db.fetch(&sql, args![organisation, message]).await?.into_iter().next() else {
+    let Some(mut row) = db.fetch(&sql, args![organisation, message, now]).await?.into_iter().next() else {
         return Ok(None);
     };
     let (priority, send_at): (_, Option<Timestamp>) = (row.get(0)?, row.get(1)?);
@@ -94,6 +97,11 @@ pub async fn outlook(
         }
         Some(at)
     };
+    // It waits for its own next attempt.
+    let last_error: Option<String> = row.get(19)?;
+    if let (None, Some(error)) = (&held, last_error.and_then(|text| serde_json::from_str(&text).ok())) {
+        held = Some(ProviderError::sentence(&error));
+    }
     Ok(Some(Outlook { priority, send_at, estimated_send_at: estimated, held }))
 }
 

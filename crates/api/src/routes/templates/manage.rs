@@ -40,8 +40,9 @@ struct CreateTemplateRequest {
     category: Option<String>,
     /// `POSITIONAL`, with variables as `{{1}}`, unless `NAMED` is given, with variables as `{{order_id}}`.
     parameter_format: Option<String>,
-    /// In Meta's form, with an example of every variable. A header with a file needs `example.header_handle`, a handle
-    /// of Meta's Resumable Upload API.
+    /// In Meta's form, with an example of every variable. A header with a file, of a card too, needs a sample:
+    /// `example.media_id`, a file of the media library, which Meta is given when the template is submitted, or
+    /// `example.header_handle`, a handle of Meta's Resumable Upload API.
     #[schema(value_type = Vec<Object>, required, example = json!([{"type": "BODY", "text": "Order {{1}} is ready.",
         "example": {"body_text": [["12345"]]}}]))]
     components: Option<Value>,

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::media::file;
-use super::{Parameters, Refused, body, put_caption, put_text, whole};
+use super::{Parameters, Refused, body, put_caption, put_text};
+use crate::fields::whole;
 use crate::markup::{Marked, Style};
 
 /// Telegram takes about a hundred buttons; observed, not documented.

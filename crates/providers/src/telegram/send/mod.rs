@@ -8,9 +8,9 @@ use kabar_domain::content::TextFormat;
 use kabar_domain::inbound::IdentityKind;
 use kabar_domain::message::MessageKind;
 use kabar_domain::outbound::{OutboundMessage, Recipient, Unsendable};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::fields::field;
 use crate::markup::Marked;
 
 /// Telegram counts both in UTF-16 code units, and without marks.
@@ -135,20 +135,6 @@ fn put(marked: Marked, text: &str, entities: &str, parameters: &mut Parameters) 
         parameters.insert(entities.to_owned(), Value::Array(found));
     }
     parameters.insert(text.to_owned(), Value::String(marked.text));
-}
-
-/// One field of the payload, where it is given.
-fn field<T: DeserializeOwned>(message: &OutboundMessage, name: &str) -> Refused<Option<T>> {
-    let given = message.payload.get(name).filter(|value| !value.is_null());
-    given
-        .map(|value| T::deserialize(value).map_err(|error| Unsendable::new(name, format!("{error}."))))
-        .transpose()
-}
-
-/// The payload of a kind that has one.
-fn whole<T: DeserializeOwned>(message: &OutboundMessage) -> Refused<T> {
-    T::deserialize(&message.payload)
-        .map_err(|error| Unsendable::new(message.kind.as_str(), format!("{error}.")))
 }
 
 fn fits(text: &str, limit: usize, field: &str, what: &str) -> Refused<()> {

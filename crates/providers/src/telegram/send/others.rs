@@ -4,7 +4,8 @@ use kabar_domain::content::{ContactCard, Location};
 use kabar_domain::outbound::{OutboundMessage, Unsendable};
 use serde_json::{Value, json};
 
-use super::{Parameters, Refused, field, number_in, whole};
+use super::{Parameters, Refused, number_in};
+use crate::fields::{field, whole};
 
 /// The emoji Telegram takes as reactions, without variation selectors.
 const REACTIONS: &str = "❤ 👍 👎 🔥 🥰 👏 😁 🤔 🤯 😱 🤬 😢 🎉 🤩 🤮 💩 🙏 👌 🕊 🤡 🥱 🥴 😍 🐳 ❤‍🔥 🌚 🌭 💯 🤣 ⚡ 🍌 🏆 \

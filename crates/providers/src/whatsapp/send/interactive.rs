@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::media::file;
-use super::{Refused, body, filled, whole};
+use super::{Refused, body, filled};
+use crate::fields::whole;
 
 const BODY_LIMIT: usize = 1_024;
 const LIST_BODY_LIMIT: usize = 4_096;

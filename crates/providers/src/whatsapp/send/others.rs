@@ -1,11 +1,14 @@
 //! Places, address cards, reactions and templates.
 
 use kabar_domain::content::{ContactCard, Location};
+use kabar_domain::message::Media;
 use kabar_domain::outbound::{OutboundMessage, Unsendable};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::media::file;
-use super::{Refused, field, filled, whole};
+use super::{Refused, filled};
+use crate::fields::{field, whole};
 
 const CARD_LIMIT: usize = 257;
 
@@ -71,8 +74,31 @@ pub(super) fn template(message: &OutboundMessage) -> Refused<Value> {
         let content = file(media, &kind, false)?;
         parameter[kind] = Value::Object(content);
     }
+    let carousel = components.iter_mut().find(|part| part["type"] == "carousel");
+    let cards = carousel.and_then(|carousel| carousel["cards"].as_array_mut());
+    for (index, card) in cards.into_iter().flatten().enumerate() {
+        card_file(index, card)?;
+    }
     if !components.is_empty() {
         template["components"] = Value::Array(components);
     }
     Ok(template)
+}
+
+/// A card's file of the media library, given to WhatsApp or about to be, in place of what we know of it.
+fn card_file(index: usize, card: &mut Value) -> Refused<()> {
+    let header = card["components"].as_array_mut().and_then(|parts| parts.first_mut());
+    let Some(parameter) = header.and_then(|header| header.pointer_mut("/parameters/0")) else {
+        return Ok(());
+    };
+    let Some(kind) = parameter["type"].as_str().map(str::to_owned) else { return Ok(()) };
+    let given = &parameter[kind.as_str()];
+    if given.get("file_id").is_none() {
+        return Ok(());
+    }
+    let field = format!("cards.{index}.header");
+    let media = Media::deserialize(given).map_err(|error| Unsendable::new(&field, format!("{error}.")))?;
+    let content = file(&media, &kind, false).map_err(|refused| Unsendable { field, ..refused })?;
+    parameter[kind] = Value::Object(content);
+    Ok(())
 }
