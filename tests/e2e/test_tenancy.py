@@ -106,7 +106,11 @@ def resources(server, new_organisation):
     site = data(owner.api.post("/sites", {"name": "rahasia"}))
     facility = data(owner.api.post("/facilities", {"site_id": site["id"], "name": "rahasia"}))
     category = data(owner.api.post("/categories", {"name": "rahasia"}))
+    problem = data(owner.api.post("/problems", {"title": "rahasia"}))
+    update = data(owner.api.post("/work-updates", {"title": "rahasia"}))
     ids = {
+        "problems": problem["id"],
+        "work-updates": update["id"],
         "organisations": owner.id,
         "messaging-accounts": account.id,
         "channels": account.channel_id,

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod content;
 pub mod event;
 pub mod file;
+pub mod hours;
 pub mod id;
 pub mod inbound;
 pub mod job;

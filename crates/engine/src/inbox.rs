@@ -1,6 +1,8 @@
 //! The inbox: what a message, or any other source, put before the team.
 
+mod convert;
 mod ingest;
+mod sort;
 
 use kabar_domain::channel::{InboxClass, InboxStatus};
 use kabar_domain::{Ability, InboxItemId};
@@ -12,8 +14,10 @@ use crate::error::{Error, Invalid, Result};
 use crate::page::{Page, PageRequest};
 use crate::rules;
 
+pub use convert::{Conversion, Converted};
 pub use ingest::{Ingested, NewItem, NewMedia, NewSender};
 pub use kabar_store::inbox::Item;
+pub use sort::Reclassification;
 
 /// Which items to list, as a client says it.
 #[derive(Clone, Debug, Default)]

@@ -32,6 +32,7 @@ pub mod outbound;
 pub mod page;
 pub mod patch;
 pub mod places;
+pub mod records;
 pub mod templates;
 pub mod understanding;
 pub mod users;

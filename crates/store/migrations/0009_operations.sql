@@ -118,6 +118,7 @@ CREATE UNIQUE INDEX records_number ON records (organisation_id, number);
 CREATE INDEX records_kind ON records (organisation_id, kind, id);
 CREATE INDEX records_open ON records (organisation_id, status, id) WHERE kind = 2 AND status IN (1, 2, 3, 6);
 CREATE INDEX records_facility ON records (organisation_id, facility_id, occurred_at) WHERE facility_id IS NOT NULL;
+CREATE INDEX records_merged ON records (organisation_id, merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX records_occurred ON records (organisation_id, kind, occurred_at);
 
 CREATE TABLE record_numbers (

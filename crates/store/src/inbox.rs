@@ -12,6 +12,9 @@ use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row, Value};
 
+/// The one reason for what a person said.
+pub const BY_PERSON: &str = "set by a person";
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     pub organisation_id: OrganisationId,
@@ -152,6 +155,47 @@ async fn find_where(db: &mut impl Db, condition: &str, args: Vec<Value>) -> Resu
 
 pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: InboxItemId) -> Result<Option<Item>> {
     find_where(db, "AND i.id = ?", args![organisation, id]).await
+}
+
+/// [`find`], and nobody else changes it until the transaction ends.
+pub async fn find_to_change(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: InboxItemId,
+) -> Result<Option<Item>> {
+    let lock = tx.lock_rows();
+    let sql = format!("SELECT 1 FROM inbox_items WHERE organisation_id = $1 AND id = $2 {lock}");
+    if tx.fetch(&sql, args![organisation, id]).await?.is_empty() {
+        return Ok(None);
+    }
+    find(tx, organisation, id).await
+}
+
+/// Writes what is thought of an item and what became of it, and moves the totals. `before` is the status it had.
+pub async fn update(tx: &mut Tx, item: &Item, before: InboxStatus) -> Result<()> {
+    let reasons = Json::from(item.reasons.clone());
+    tx.execute(
+        "UPDATE inbox_items SET class = $3, status = $4, confidence = $5, reasons = $6, suggestions = $7,
+             record = $8, updated_at = $9
+         WHERE organisation_id = $1 AND id = $2",
+        args![
+            item.organisation_id,
+            item.id,
+            item.class,
+            item.status,
+            item.confidence,
+            &reasons,
+            item.suggestions.as_ref(),
+            item.record.as_ref(),
+            item.updated_at,
+        ],
+    )
+    .await?;
+    if item.status != before {
+        tx.count(item.organisation_id, Counter::Inbox(before), -1);
+        tx.count(item.organisation_id, Counter::Inbox(item.status), 1);
+    }
+    Ok(())
 }
 
 /// The item another system already gave under its own reference.

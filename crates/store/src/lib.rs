@@ -29,6 +29,7 @@ pub mod notifications;
 pub mod organisations;
 pub mod outbound;
 mod postgres;
+pub mod records;
 mod select;
 pub mod sites;
 mod sqlite;

@@ -8,6 +8,7 @@ use kabar_domain::{
 
 use crate::counters::Counter;
 use crate::error::Result;
+use crate::inbox::BY_PERSON;
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
 use crate::{Rows, args, of};
@@ -128,7 +129,7 @@ pub async fn history(
     db.fetch(&sql, args![organisation, after, limit]).await?.into_iter().map(unread).collect()
 }
 
-/// How items stand, which nobody else changes until the transaction ends.
+/// How items stand, which nobody else changes until the transaction ends. What people have decided about is left out.
 pub async fn lock(
     tx: &mut Tx,
     items: impl IntoIterator<Item = Key>,
@@ -136,7 +137,7 @@ pub async fn lock(
     let lock = tx.lock_of("i");
     let sql = format!(
         "SELECT i.id, i.status FROM {{rows}} JOIN inbox_items i ON i.organisation_id = u.organisation_id AND i.id = u.item_id
-         {lock}"
+         WHERE i.status IN (1, 2) AND (i.reasons IS NULL OR i.reasons <> '[\"{BY_PERSON}\"]') {lock}"
     );
     let rows = tx.bulk_fetch(&sql, keys(items)).await?;
     rows.into_iter().map(|mut row| Ok((row.get(0)?, row.get(1)?))).collect()

@@ -198,6 +198,8 @@ ids!(
     kabar_domain::SiteId,
     kabar_domain::FacilityId,
     kabar_domain::CategoryId,
+    kabar_domain::RecordId,
+    kabar_domain::EntryId,
     kabar_domain::JobId,
     kabar_domain::FileId,
     kabar_domain::WebhookEndpointId,
@@ -244,7 +246,11 @@ codes!(
     kabar_domain::file::FileStatus,
     kabar_domain::file::FileOrigin,
     kabar_domain::webhook::DeliveryStatus,
-    kabar_domain::webhook::DisabledReason
+    kabar_domain::webhook::DisabledReason,
+    kabar_domain::operations::RecordKind,
+    kabar_domain::operations::Severity,
+    kabar_domain::operations::ProblemStatus,
+    kabar_domain::operations::EvidenceStage
 );
 
 /// One result row.

@@ -4,9 +4,32 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
+use kabar_domain::{InvalidId, RecordId};
 use kabar_engine::Error as EngineError;
 
 use crate::error::{Error, Result};
+
+/// The id of a record in the paths of problems.
+#[derive(Debug)]
+pub(crate) struct ProblemId(pub RecordId);
+
+/// The id of a record in the paths of work updates.
+#[derive(Debug)]
+pub(crate) struct WorkUpdateId(pub RecordId);
+
+impl FromStr for ProblemId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidId> {
+        text.parse().map(Self)
+    }
+}
+
+impl FromStr for WorkUpdateId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidId> {
+        text.parse().map(Self)
+    }
+}
 
 /// An id that a path may hold, and the answer when there is nothing by it.
 pub(crate) trait Model: FromStr {
@@ -31,6 +54,8 @@ models! {
     kabar_domain::ConversationId => EngineError::NotFound("Conversation");
     kabar_domain::MessageId => EngineError::NotFound("Message");
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
+    ProblemId => EngineError::NotFound("Problem");
+    WorkUpdateId => EngineError::NotFound("WorkUpdate");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::SiteId => EngineError::NotFound("Site");

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use kabar_domain::channel::{InboxClass, InboxStatus};
 use kabar_domain::message::{MessageKind, Platform};
-use kabar_domain::{ChannelId, ContactId, ConversationId, InboxItemId, MessageId, Timestamp};
-use kabar_engine::inbox::{self, InboxQuery, NewItem, NewMedia, NewSender};
+use kabar_domain::operations::RecordKind;
+use kabar_domain::{ChannelId, ContactId, ConversationId, InboxItemId, MessageId, RecordId, Timestamp};
+use kabar_engine::inbox::{self, Conversion, InboxQuery, NewItem, NewMedia, NewSender, Reclassification};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conversations::MediaResource;
+use super::problems::Problem;
+use super::records::ConvertInboxItemRequest;
+use super::work_updates::WorkUpdate;
 use crate::data::{Data, List, Time, Ulid, created, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json, PathId, Query};
@@ -20,7 +24,13 @@ use crate::page::{PageQuery, list};
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_inbox, create_inbox_item)).routes(routes!(get_inbox_item))
+    OpenApiRouter::new()
+        .routes(routes!(list_inbox, create_inbox_item))
+        .routes(routes!(get_inbox_item))
+        .routes(routes!(convert_inbox_item))
+        .routes(routes!(dismiss_inbox_item))
+        .routes(routes!(restore_inbox_item))
+        .routes(routes!(reclassify_inbox_item))
 }
 
 /// Who sent an item, as far as known.
@@ -266,4 +276,103 @@ async fn get_inbox_item(
     PathId(id): PathId<InboxItemId>,
 ) -> Result<axum::Json<Data<InboxItem>>> {
     Ok(data(state.engine.get_inbox_item(&caller, id).await?.into()))
+}
+
+/// What an item became.
+#[derive(Serialize, ToSchema)]
+struct ConvertedItem {
+    /// `work_update` or `problem`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "problem")]
+    kind: RecordKind,
+    /// The record's.
+    #[schema(value_type = Ulid)]
+    id: RecordId,
+    #[schema(example = "P-2026-000123")]
+    number: String,
+    record: ConvertedRecord,
+    item: InboxItem,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum ConvertedRecord {
+    Problem(Box<Problem>),
+    WorkUpdate(Box<WorkUpdate>),
+}
+
+#[derive(Deserialize, ToSchema)]
+struct DismissInboxItemRequest {
+    #[schema(max_length = 1_000)]
+    reason: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct ReclassifyInboxItemRequest {
+    /// `work_update`, `problem` or `unknown`.
+    #[schema(value_type = String, required, example = "problem")]
+    class: Option<String>,
+}
+
+/// Makes a work update or a problem of it, once: the same again gives the same record.
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/convert", tag = "Inbox", params(("id" = Ulid, Path)),
+    request_body = ConvertInboxItemRequest,
+    responses((status = 201, body = Data<ConvertedItem>),
+        (status = 200, body = Data<ConvertedItem>, description = "It was converted already")))]
+async fn convert_inbox_item(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+    PathId(id): PathId<InboxItemId>,
+    Json(mut request): Json<ConvertInboxItemRequest>,
+) -> Result<Response> {
+    let conversion = Conversion { to: request.to.take(), fields: request.into() };
+    let converted = state.engine.convert_inbox_item(&caller, id, conversion).await?;
+    let record = &converted.record.row.record;
+    let answer = ConvertedItem {
+        kind: record.kind,
+        id: record.id,
+        number: record.number.clone(),
+        record: match record.kind {
+            RecordKind::Problem => ConvertedRecord::Problem(Box::new(converted.record.into())),
+            RecordKind::WorkUpdate => ConvertedRecord::WorkUpdate(Box::new(converted.record.into())),
+        },
+        item: converted.item.into(),
+    };
+    Ok(if converted.created { created(answer).into_response() } else { data(answer).into_response() })
+}
+
+/// There is nothing to do about it.
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/dismiss", tag = "Inbox", params(("id" = Ulid, Path)),
+    request_body = DismissInboxItemRequest, responses((status = 200, body = Data<InboxItem>)))]
+async fn dismiss_inbox_item(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+    PathId(id): PathId<InboxItemId>,
+    Json(request): Json<DismissInboxItemRequest>,
+) -> Result<axum::Json<Data<InboxItem>>> {
+    Ok(data(state.engine.dismiss_inbox_item(&caller, id, request.reason).await?.into()))
+}
+
+/// There is something to do about it after all.
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/restore", tag = "Inbox", params(("id" = Ulid, Path)),
+    responses((status = 200, body = Data<InboxItem>)))]
+async fn restore_inbox_item(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+    PathId(id): PathId<InboxItemId>,
+) -> Result<axum::Json<Data<InboxItem>>> {
+    Ok(data(state.engine.restore_inbox_item(&caller, id).await?.into()))
+}
+
+/// Says what it is in truth.
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/reclassify", tag = "Inbox", params(("id" = Ulid, Path)),
+    request_body = ReclassifyInboxItemRequest, responses((status = 200, body = Data<InboxItem>)))]
+async fn reclassify_inbox_item(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+    PathId(id): PathId<InboxItemId>,
+    Json(request): Json<ReclassifyInboxItemRequest>,
+) -> Result<axum::Json<Data<InboxItem>>> {
+    let change = Reclassification { class: request.class };
+    Ok(data(state.engine.reclassify_inbox_item(&caller, id, change).await?.into()))
 }

@@ -20,12 +20,15 @@ mod notification_templates;
 mod notifications;
 mod organisations;
 mod outbound;
+mod problems;
+mod records;
 mod sites;
 mod templates;
 mod webhook_deliveries;
 mod webhook_endpoints;
 mod webhooks;
 mod whatsapp_messages;
+mod work_updates;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -53,10 +56,12 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(notifications::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())
+        .merge(problems::routes())
         .merge(sites::routes())
         .merge(webhook_deliveries::routes())
         .merge(webhook_endpoints::routes())
         .merge(templates::routes())
         .merge(webhooks::routes())
         .merge(whatsapp_messages::routes())
+        .merge(work_updates::routes())
 }

@@ -2,12 +2,11 @@
 
 use jiff::tz::TimeZone;
 use kabar_domain::OrganisationId;
+use kabar_domain::hours::{DAYS, span};
 use serde_json::Value;
 
 use crate::error::Invalid;
 use crate::rules;
-
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 pub(super) fn name(invalid: &mut Invalid, name: Option<String>) -> String {
     let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();
@@ -63,7 +62,7 @@ pub(crate) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
         if !DAYS.contains(&day.as_str()) {
             invalid.add(FIELD, format!("`{day}` is not a day; the days are {}.", DAYS.join(", ")));
         } else if !(spans.is_null()
-            || spans.as_array().is_some_and(|spans| spans.iter().all(|span| span_ends(span).is_some())))
+            || spans.as_array().is_some_and(|spans| spans.iter().all(|given| span(given).is_some())))
         {
             let field = format!("{FIELD}.{day}");
             invalid.add(
@@ -72,27 +71,6 @@ pub(crate) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
             );
         }
     }
-}
-
-/// Opening and closing in minutes of the day.
-fn span_ends(span: &Value) -> Option<(u16, u16)> {
-    let (open, close) = match span {
-        Value::Object(fields) if fields.len() == 2 => (fields.get("open")?, fields.get("close")?),
-        Value::Array(pair) if pair.len() == 2 => (&pair[0], &pair[1]),
-        _ => return None,
-    };
-    let (open, close) = (minutes(open.as_str()?)?, minutes(close.as_str()?)?);
-    (open != close && open < 24 * 60).then_some((open, close))
-}
-
-/// `00:00` to `24:00`.
-fn minutes(time: &str) -> Option<u16> {
-    let (hours, minutes) = time.split_once(':')?;
-    let two = |text: &str| -> Option<u16> {
-        (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
-    };
-    let (hours, minutes) = (two(hours)?, two(minutes)?);
-    (minutes < 60 && hours * 60 + minutes <= 24 * 60).then_some(hours * 60 + minutes)
 }
 
 #[cfg(test)]
