@@ -60,6 +60,14 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def chromium() -> dict[str, Any]:
+    """How to start a browser."""
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert program, "chromium is missing; scripts/test-setup installs it"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    return {"executable_path": program, "args": arguments, "headless": True}
+
+
 class Process:
     """A child process with its output in one file."""
 

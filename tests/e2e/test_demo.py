@@ -1,8 +1,6 @@
 """The demo in a browser: a message typed on the phone, and the answer that comes back."""
 
-import os
 import re
-import shutil
 import signal
 
 import pytest
@@ -15,14 +13,8 @@ from harness import PASSWORD, Kabar, eventually
 
 @pytest.fixture
 def browser(tmp_path):
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not chromium:
-        pytest.fail("chromium is missing; scripts/test-setup installs it")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"), executable_path=chromium, args=arguments, headless=True
-        )
+        context = playwright.chromium.launch_persistent_context(str(tmp_path / "profile"), **harness.chromium())
         yield context
         context.close()
 

@@ -36,6 +36,7 @@ pub mod records;
 pub mod templates;
 pub mod understanding;
 pub mod users;
+pub mod visibility;
 pub mod vocabulary;
 pub mod webhooks;
 

@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::page::{Page, PageRequest, Place};
 
 pub use create::NewRecord;
+pub(crate) use create::organisation;
+pub(crate) use due::zone as zone_of;
 pub use fields::RecordFields;
 pub use kabar_store::records::parts::{Entry, Evidence, Watcher};
 pub use kabar_store::records::{Named, Record, Source};

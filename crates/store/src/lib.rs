@@ -43,6 +43,7 @@ pub mod tokens;
 pub mod understanding;
 pub mod users;
 mod value;
+pub mod visibility;
 pub mod vocabularies;
 pub mod webhooks;
 

@@ -18,6 +18,7 @@ mod messages;
 mod messaging_accounts;
 mod notification_templates;
 mod notifications;
+mod operations;
 mod organisations;
 mod outbound;
 mod problems;
@@ -54,6 +55,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(messaging_accounts::routes())
         .merge(notification_templates::routes())
         .merge(notifications::routes())
+        .merge(operations::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())
         .merge(problems::routes())

@@ -44,7 +44,7 @@ pub struct NewRecord {
     pub media: Vec<Media>,
 }
 
-pub(super) async fn organisation(db: &mut (impl Db + Send), id: OrganisationId) -> Result<Organisation> {
+pub(crate) async fn organisation(db: &mut (impl Db + Send), id: OrganisationId) -> Result<Organisation> {
     organisations::by_id(db, id).await?.ok_or(Error::NotFound("Organisation"))
 }
 
