@@ -17,6 +17,8 @@ text_enum! {
         NotifyLeg = 3, "notify_leg";
         /// Removes an object that no file refers to.
         RemoveObject = 4, "remove_object";
+        /// Has an inbox item read again by a model service.
+        RefineItem = 5, "refine_item";
     }
 }
 
@@ -24,7 +26,7 @@ impl JobKind {
     /// How many of this kind one server works on at once.
     pub const fn concurrency(self) -> usize {
         match self {
-            Self::FetchMedia => 8,
+            Self::FetchMedia | Self::RefineItem => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
             Self::RemoveObject => 4,
@@ -35,7 +37,7 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject => Duration::ZERO,
+            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject | Self::RefineItem => Duration::ZERO,
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

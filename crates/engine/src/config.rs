@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use kabar_providers::ai::Service as ModelService;
 pub use kabar_providers::http::IpNet;
 pub use kabar_providers::sms::Config as SmsConfig;
 pub use kabar_providers::smtp::Client as SmtpClient;
@@ -31,6 +32,12 @@ pub struct Config {
     pub smtp: Option<SmtpClient>,
     /// The service that sends SMS of notifications.
     pub sms: Option<SmsConfig>,
+    /// The model service for organisations that want one and have none of their own.
+    pub ai: Option<ModelService>,
+    /// How long one answer of a model service may take.
+    pub ai_timeout: Duration,
+    /// What a million tokens cost, of questions and of answers, in whatever money.
+    pub ai_prices: [f64; 2],
     /// Where files are kept.
     pub media: Place,
     /// Bytes of the largest file.
@@ -66,6 +73,9 @@ impl Config {
             allowed_networks: Vec::new(),
             smtp: None,
             sms: None,
+            ai: None,
+            ai_timeout: Duration::from_secs(10),
+            ai_prices: [0.0, 0.0],
             inbound_retention_days: 30,
             event_retention_days: 90,
             uncertain_after: Duration::from_mins(15),

@@ -46,6 +46,8 @@ pub struct Engine {
     pub(crate) sms: Option<sms::Client>,
     /// Fetches files from addresses that users give.
     pub(crate) fetcher: kabar_providers::fetch::Client,
+    /// Asks model services.
+    pub(crate) models: kabar_providers::ai::Client,
     pub(crate) storage: Storage,
     pub(crate) secrets: Secrets,
     /// Set while the engine runs: operations of the command line need no log.
@@ -94,6 +96,7 @@ impl Engine {
         let guard = http::Guard::new(config.allowed_networks.clone());
         let webhooks = kabar_providers::webhooks::Client::new(&guard).map_err(unmade)?;
         let fetcher = kabar_providers::fetch::Client::new(&guard).map_err(unmade)?;
+        let models = kabar_providers::ai::Client::new(&guard, config.ai_timeout).map_err(unmade)?;
         Ok(Self {
             storage,
             metrics: Arc::new(Metrics::new()?),
@@ -102,6 +105,7 @@ impl Engine {
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
             fetcher,
+            models,
             webhooks,
             secrets: Secrets::new(&config.meta_app_secrets),
             log: OnceLock::new(),
@@ -249,6 +253,7 @@ impl Engine {
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
+        kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;
         Ok(())
     }

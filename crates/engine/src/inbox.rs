@@ -25,6 +25,7 @@ pub struct InboxQuery {
     pub status: Option<String>,
     pub class: Option<String>,
     pub channel_id: Option<String>,
+    pub digest_id: Option<String>,
 }
 
 const fn not_found() -> Error {
@@ -58,6 +59,12 @@ impl Engine {
             filter.channel = text.parse().ok();
             if filter.channel.is_none() {
                 rules::selected(&mut invalid, "channel_id");
+            }
+        }
+        if let Some(text) = query.digest_id {
+            filter.digest = text.parse().ok();
+            if filter.digest.is_none() {
+                rules::selected(&mut invalid, "digest_id");
             }
         }
         invalid.check()?;

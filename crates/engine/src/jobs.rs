@@ -108,6 +108,7 @@ impl Engine {
             JobKind::NotifyLeg => Box::pin(self.attempt_leg(job)).await,
             JobKind::FetchMedia => Box::pin(self.fetch_media(job)).await,
             JobKind::RemoveObject => self.remove_object(job).await,
+            JobKind::RefineItem => Box::pin(self.refine_item(job)).await,
             JobKind::SyncTemplates => Box::pin(self.attempt_sync(job)).await,
         }
     }

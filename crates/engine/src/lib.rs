@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod apply;
 pub mod auth;
 pub mod channels;
+mod chat;
 pub mod config;
 pub mod contacts;
 pub mod conversations;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kabar_domain::message::Platform;
 use kabar_domain::notification::NotificationChannel;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Counter, Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::error::{Error, Result};
@@ -36,6 +36,9 @@ pub struct Metrics {
     webhook_lag: IntGauge,
     webhook_pending: IntGauge,
     notification_legs: IntCounterVec,
+    model_seconds: HistogramVec,
+    model_tokens: IntCounterVec,
+    model_cost: Counter,
 }
 
 /// What is read from the database when somebody asks.
@@ -148,6 +151,19 @@ impl Metrics {
                 ),
                 &["channel", "outcome"]
             )),
+            model_seconds: add!(histogram(
+                "kabar_ai_request_seconds",
+                "Time a model service takes, by what came of it.",
+                &["outcome"]
+            )),
+            model_tokens: add!(IntCounterVec::new(
+                Opts::new("kabar_ai_tokens_total", "Tokens of questions and answers of model services."),
+                &["direction"]
+            )),
+            model_cost: add!(Counter::new(
+                "kabar_ai_cost_total",
+                "What model services cost, at the prices that are set."
+            )),
             registry,
         })
     }
@@ -189,6 +205,17 @@ impl Metrics {
 
     pub(crate) fn leg_attempted(&self, channel: NotificationChannel, outcome: &str) {
         self.notification_legs.with_label_values(&[channel.as_str(), outcome]).inc();
+    }
+
+    pub(crate) fn model_asked(&self, outcome: &str, took: Duration) {
+        self.model_seconds.with_label_values(&[outcome]).observe(took.as_secs_f64());
+    }
+
+    /// Tokens, and the prices of a million of each.
+    pub(crate) fn model_cost(&self, input: u64, output: u64, [dear_in, dear_out]: [f64; 2]) {
+        self.model_tokens.with_label_values(&["input"]).inc_by(input);
+        self.model_tokens.with_label_values(&["output"]).inc_by(output);
+        self.model_cost.inc_by((input as f64 * dear_in + output as f64 * dear_out) / 1e6);
     }
 
     /// The page Prometheus reads.

@@ -1,9 +1,13 @@
 //! How an organisation wants its operations to run: `settings.operations`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kabar_domain::OrganisationId;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::error::Invalid;
+use crate::engine::Engine;
+use crate::error::{Invalid, Result};
 
 const FIELD: &str = "settings.operations";
 
@@ -163,6 +167,48 @@ impl OperationsSettings {
             url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         });
         rule("ai.base_url", url, "an http or https URL");
+    }
+}
+
+/// What stands for a key in answers, and for the one there is in requests.
+const KEPT: &str = "(set)";
+const SEALED: &str = "sealed:";
+const KEY: &str = "/operations/ai/api_key";
+
+/// Settings as they are shown: without the model service's key.
+pub fn shown(mut settings: Value) -> Value {
+    if let Some(key) = settings.pointer_mut(KEY).filter(|key| key.is_string()) {
+        *key = KEPT.into();
+    }
+    settings
+}
+
+fn context(organisation: OrganisationId) -> String {
+    format!("organisations/{organisation}/ai")
+}
+
+impl Engine {
+    /// Seals the model service's key in settings that are about to be written; the one of `before` may be kept.
+    pub(crate) fn seal_ai_key(
+        &self,
+        organisation: OrganisationId,
+        settings: &mut Value,
+        before: Option<&Value>,
+    ) -> Result<()> {
+        let Some(key) = settings.pointer_mut(KEY) else { return Ok(()) };
+        let Some(given) = key.as_str() else { return Ok(()) };
+        *key = if given == KEPT {
+            before.and_then(|before| before.pointer(KEY)).cloned().unwrap_or_default()
+        } else {
+            let sealed = self.key.seal(&context(organisation), given.as_bytes())?;
+            format!("{SEALED}{}", STANDARD.encode(sealed)).into()
+        };
+        Ok(())
+    }
+
+    pub(crate) fn open_ai_key(&self, organisation: OrganisationId, sealed: &str) -> Option<String> {
+        let sealed = STANDARD.decode(sealed.strip_prefix(SEALED)?).ok()?;
+        String::from_utf8(self.key.open(&context(organisation), &sealed).ok()?).ok()
     }
 }
 

@@ -106,8 +106,11 @@ impl Engine {
             return Err(no_account());
         }
         let now = self.clock.now();
+        let id = OrganisationId::new(&self.clock);
+        let mut settings = settings;
+        self.seal_ai_key(id, &mut settings, None)?;
         let organisation = Organisation {
-            id: OrganisationId::new(&self.clock),
+            id,
             slug,
             name,
             timezone,
@@ -155,8 +158,10 @@ impl Engine {
         validate::operating_hours(&mut invalid, organisation.operating_hours.as_ref());
         if let Patch::Set(settings) = change.settings {
             let settings = settings.unwrap_or_else(|| json!({}));
-            organisation.settings = validate::settings(&mut invalid, settings);
+            let before =
+                std::mem::replace(&mut organisation.settings, validate::settings(&mut invalid, settings));
             OperationsSettings::check(&mut invalid, &organisation.settings);
+            self.seal_ai_key(id, &mut organisation.settings, Some(&before))?;
         }
         invalid.check()?;
 

@@ -1,5 +1,6 @@
 //! The outside world: what providers send us ([`whatsapp::parse`], [`telegram::parse`]) and how we call them.
 
+pub mod ai;
 pub mod fetch;
 mod fields;
 pub mod http;

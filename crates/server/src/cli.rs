@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
-use crate::{demo, inbound, people, serve};
+use crate::{demo, inbound, people, serve, understand};
 
 /// What a command says when it fails: a sentence for the person who typed it.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -57,6 +57,7 @@ enum Command {
     /// Webhook bodies that came in, and what could not be applied of them.
     #[command(subcommand)]
     Inbound(inbound::InboundCommand),
+    Understand(understand::UnderstandCommand),
 }
 
 #[derive(Subcommand)]
@@ -79,6 +80,7 @@ impl Cli {
             Command::User(command) => command.run(settings).await,
             Command::Token(command) => command.run(settings).await,
             Command::Inbound(command) => command.run(settings).await,
+            Command::Understand(command) => command.run(settings).await,
             Command::Openapi { .. } => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ mod inbound;
 mod people;
 mod serve;
 mod settings;
+mod understand;
 
 use std::process::ExitCode;
 

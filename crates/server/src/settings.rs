@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
-use kabar_engine::config::{Place, S3};
+use kabar_engine::config::{ModelService, Place, S3};
 use kabar_engine::config::{SmsConfig, SmtpClient};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
@@ -88,14 +88,17 @@ settings! {
     database_connections, "KABAR_DATABASE_CONNECTIONS", "Connections to PostgreSQL at most [default: 16]";
     log_level, "KABAR_LOG", "error, warn, info, debug or trace, also per module (kabar_engine=debug) [default: info]";
     log_format, "KABAR_LOG_FORMAT", "text or json [default: text]";
-    #[arg(hide = true)] ai_base_url, "KABAR_AI_BASE_URL", "An OpenAI-compatible endpoint";
-    #[arg(hide = true)] ai_api_key, "KABAR_AI_API_KEY", "Its key";
-    #[arg(hide = true)] ai_model, "KABAR_AI_MODEL", "Its model";
+    ai_base_url, "KABAR_AI_BASE_URL", "An OpenAI-compatible service that reads messages again for organisations that want it, as https://api.openai.com/v1 [default: none]";
+    ai_api_key, "KABAR_AI_API_KEY", "Its key";
+    ai_model, "KABAR_AI_MODEL", "Its model";
+    ai_timeout_seconds, "KABAR_AI_TIMEOUT_SECONDS", "Seconds that one answer of a model service may take [default: 10]";
+    ai_input_price, "KABAR_AI_INPUT_PRICE", "What a million tokens of questions cost, for the figure kabar_ai_cost_total [default: 0]";
+    ai_output_price, "KABAR_AI_OUTPUT_PRICE", "What a million tokens of answers cost [default: 0]";
     #[arg(hide = true)] neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "Decrypts payment webhooks";
 }
 
 /// Settings that this version accepts and does not use.
-const UNUSED: &[&str] = &["ai_base_url", "ai_api_key", "ai_model", "neoleap_resource_key"];
+const UNUSED: &[&str] = &["neoleap_resource_key"];
 
 const SECRETS: &[&str] = &[
     "master_key",
@@ -234,6 +237,20 @@ fn sms(base: Option<&str>, parts: [Option<String>; 3]) -> Result<Option<SmsConfi
     Ok(Some(SmsConfig { base, account, token, from }))
 }
 
+/// The model service, when it is set.
+fn model_service(
+    base: Option<&str>,
+    key: Option<String>,
+    model: Option<String>,
+) -> Result<Option<ModelService>, String> {
+    match (base, model) {
+        (None, _) if key.is_some() => Err("`ai_api_key` needs `ai_base_url` and `ai_model`".into()),
+        (None, _) => Ok(None),
+        (Some(_), None) => Err("`ai_base_url` needs `ai_model`".into()),
+        (Some(base), Some(model)) => Ok(Some(ModelService { base: url("ai_base_url", base)?, key, model })),
+    }
+}
+
 impl Settings {
     /// Adds the file's settings to those of flags and environment.
     pub fn load(mut self) -> Result<Self, String> {
@@ -282,6 +299,21 @@ impl Settings {
                 filled(self.sms_url).as_deref(),
                 [filled(self.sms_account), filled(self.sms_token), filled(self.sms_from)],
             )?,
+            ai: model_service(
+                filled(self.ai_base_url).as_deref(),
+                filled(self.ai_api_key),
+                filled(self.ai_model),
+            )?,
+            ai_timeout: Duration::from_secs(number(
+                "ai_timeout_seconds",
+                self.ai_timeout_seconds.as_deref(),
+                10,
+                1..=300,
+            )?),
+            ai_prices: [
+                number("ai_input_price", self.ai_input_price.as_deref(), 0.0, 0.0..=1e9)?,
+                number("ai_output_price", self.ai_output_price.as_deref(), 0.0, 0.0..=1e9)?,
+            ],
             meta_app_secrets: filled(self.meta_app_secret)
                 .map(|all| {
                     all.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()

@@ -98,6 +98,8 @@ pub struct Filter {
     pub status: Option<InboxStatus>,
     pub class: Option<InboxClass>,
     pub channel: Option<ChannelId>,
+    /// Those that a flood's digest has gathered.
+    pub digest: Option<InboxItemId>,
 }
 
 impl Filter {
@@ -112,6 +114,7 @@ impl Filter {
         };
         select.push_some("AND i.class = ?", self.class.map(Bind::value));
         select.push_some("AND i.channel_id = ?", self.channel.map(Bind::value));
+        select.push_some("AND i.digest_id = ?", self.digest.map(Bind::value));
     }
 }
 
@@ -137,7 +140,7 @@ pub async fn list(
 }
 
 pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
-    if filter.class.is_none() && filter.channel.is_none() {
+    if filter.class.is_none() && filter.channel.is_none() && filter.digest.is_none() {
         return counters::inbox(db, organisation, filter.status).await;
     }
     let mut select =

@@ -98,6 +98,12 @@ pub async fn by_slug(db: &mut (impl Db + Send), slug: &str) -> Result<Option<Org
         .transpose()
 }
 
+/// Every organisation there is, in the order they were created.
+pub async fn all(db: &mut impl Db) -> Result<Vec<OrganisationId>> {
+    let rows = db.fetch("SELECT id FROM organisations ORDER BY id", Vec::new()).await?;
+    rows.into_iter().map(|mut row| row.get(0)).collect()
+}
+
 /// Lets nobody else change the organisation until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: OrganisationId) -> Result<()> {
     tx.execute("UPDATE organisations SET updated_at = updated_at WHERE id = $1", args![id]).await?;

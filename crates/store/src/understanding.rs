@@ -1,14 +1,17 @@
 //! Inbox items that wait to be understood, and what was understood of them.
 
+use std::collections::HashMap;
+
 use kabar_domain::channel::{ChannelKind, InboxClass, InboxStatus};
-use kabar_domain::message::MessageKind;
+use kabar_domain::message::{MessageKind, Platform};
 use kabar_domain::{
     ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, SiteId, Timestamp,
 };
 
+use serde_json::Value as Json;
+
 use crate::counters::Counter;
 use crate::error::Result;
-use crate::inbox::BY_PERSON;
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
 use crate::{Rows, args, of};
@@ -64,6 +67,8 @@ pub struct Unread {
     pub message_id: Option<MessageId>,
     pub occurred_at: Timestamp,
     pub created_at: Timestamp,
+    /// Of a tap, what the button says to us.
+    pub payload: Option<Json>,
     pub channel: Option<Place>,
 }
 
@@ -72,13 +77,15 @@ pub struct Unread {
 pub struct Place {
     pub id: ChannelId,
     pub kind: ChannelKind,
+    pub platform: Platform,
     pub allow_issues: bool,
     pub allow_routine_logs: bool,
     pub default_site_id: Option<SiteId>,
 }
 
 const UNREAD: &str = "i.organisation_id, i.id, i.kind, COALESCE(i.text, m.body), i.conversation_id, i.contact_id,
-     i.message_id, i.occurred_at, i.created_at, c.id, c.kind, c.allow_issues, c.allow_routine_logs, c.default_site_id";
+     i.message_id, i.occurred_at, i.created_at, c.id, c.kind, c.allow_issues, c.allow_routine_logs, c.default_site_id,
+     CASE WHEN m.kind IN (10, 11) THEN m.payload END, c.platform";
 const JOINS: &str = "LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
      LEFT JOIN channels c ON c.organisation_id = i.organisation_id AND c.id = i.channel_id";
 
@@ -94,11 +101,13 @@ fn unread(mut row: Row) -> Result<Unread> {
         message_id: row.get(6)?,
         occurred_at: row.get(7)?,
         created_at: row.get(8)?,
+        payload: row.get(14)?,
         channel: match channel {
             None => None,
             Some(id) => Some(Place {
                 id,
                 kind: row.get(10)?,
+                platform: row.get(15)?,
                 allow_issues: row.get(11)?,
                 allow_routine_logs: row.get(12)?,
                 default_site_id: row.get(13)?,
@@ -129,18 +138,43 @@ pub async fn history(
     db.fetch(&sql, args![organisation, after, limit]).await?.into_iter().map(unread).collect()
 }
 
-/// How items stand, which nobody else changes until the transaction ends. What people have decided about is left out.
+/// One item.
+pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: InboxItemId) -> Result<Option<Unread>> {
+    let sql =
+        format!("SELECT {UNREAD} FROM inbox_items i {JOINS} WHERE i.organisation_id = $1 AND i.id = $2");
+    db.fetch(&sql, args![organisation, id]).await?.into_iter().next().map(unread).transpose()
+}
+
+/// What is known of an item so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub status: InboxStatus,
+    pub class: InboxClass,
+    pub confidence: Option<f64>,
+    pub reasons: Vec<String>,
+}
+
+/// How items stand, which nobody else changes until the transaction ends.
 pub async fn lock(
     tx: &mut Tx,
     items: impl IntoIterator<Item = Key>,
-) -> Result<Vec<(InboxItemId, InboxStatus)>> {
+) -> Result<HashMap<InboxItemId, Standing>> {
     let lock = tx.lock_of("i");
     let sql = format!(
-        "SELECT i.id, i.status FROM {{rows}} JOIN inbox_items i ON i.organisation_id = u.organisation_id AND i.id = u.item_id
-         WHERE i.status IN (1, 2) AND (i.reasons IS NULL OR i.reasons <> '[\"{BY_PERSON}\"]') {lock}"
+        "SELECT i.id, i.status, i.class, i.confidence, i.reasons FROM {{rows}}
+         JOIN inbox_items i ON i.organisation_id = u.organisation_id AND i.id = u.item_id {lock}"
     );
-    let rows = tx.bulk_fetch(&sql, keys(items)).await?;
-    rows.into_iter().map(|mut row| Ok((row.get(0)?, row.get(1)?))).collect()
+    let mut found = HashMap::new();
+    for mut row in tx.bulk_fetch(&sql, keys(items)).await? {
+        let standing = Standing {
+            status: row.get(1)?,
+            class: row.get(2)?,
+            confidence: row.get(3)?,
+            reasons: row.json(4)?.unwrap_or_default(),
+        };
+        found.insert(row.get(0)?, standing);
+    }
+    Ok(found)
 }
 
 /// What was understood of an item.

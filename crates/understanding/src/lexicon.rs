@@ -113,18 +113,28 @@ pub(crate) struct Lexicon {
 }
 
 impl Lexicon {
-    /// Reads `[group]` headings, each followed by phrases parted by commas. Lines with `=` are the caller's. A heading
-    /// begins a group even if an earlier list has one of that name.
-    pub(crate) fn read(&mut self, data: &'static str) {
+    /// Reads `[group]` headings, each followed by phrases parted by commas. Lines with `=` are the caller's.
+    pub(crate) fn read(data: &'static str) -> Self {
+        let mut lexicon = Lexicon::default();
+        let mut group = 0;
         for line in lines(data) {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                self.groups.push(name.to_owned());
+                group = lexicon.group(name);
             } else if !line.contains('=') {
                 for phrase in line.split(',').map(str::trim).filter(|phrase| !phrase.is_empty()) {
-                    self.add(phrase, (self.groups.len() - 1) as u16);
+                    lexicon.add(phrase, group);
                 }
             }
         }
+        lexicon
+    }
+
+    pub(crate) fn group(&mut self, name: &str) -> u16 {
+        let known = self.groups.iter().position(|known| known == name);
+        known.unwrap_or_else(|| {
+            self.groups.push(name.to_owned());
+            self.groups.len() - 1
+        }) as u16
     }
 
     pub(crate) fn groups(&self) -> &[String] {
@@ -217,7 +227,10 @@ mod tests {
     #[test]
     fn phrases_and_prefixes_are_found_where_they_stand() {
         let mut lexicon = Lexicon::default();
-        lexicon.read("[fault]\nbocor*, not working, تسرب");
+        let fault = lexicon.group("fault");
+        for phrase in ["bocor*", "not working", "تسرب"] {
+            lexicon.add(phrase, fault);
+        }
         let mut hits = Vec::new();
         lexicon.scan(&Text::new("Kebocoran? bocornya, NOT  working. والتسرب"), &mut hits);
         let places: Vec<(u32, u32)> = hits.iter().map(|hit| (hit.first, hit.last)).collect();

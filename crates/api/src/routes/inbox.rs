@@ -167,6 +167,8 @@ struct ListInboxQuery {
     /// `work_update`, `problem` or `unknown`.
     class: Option<String>,
     channel_id: Option<String>,
+    /// The items that this one gathers.
+    digest_id: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -223,7 +225,12 @@ async fn list_inbox(
     Query(query): Query<ListInboxQuery>,
     page: PageQuery,
 ) -> Result<axum::Json<List<InboxItem>>> {
-    let query = InboxQuery { status: query.status, class: query.class, channel_id: query.channel_id };
+    let query = InboxQuery {
+        status: query.status,
+        class: query.class,
+        channel_id: query.channel_id,
+        digest_id: query.digest_id,
+    };
     Ok(list(state.engine.list_inbox(&caller, query, &page.request(25)?).await?))
 }
 

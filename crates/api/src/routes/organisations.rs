@@ -54,7 +54,7 @@ impl From<organisations::Organisation> for Organisation {
             slug: organisation.slug,
             timezone: organisation.timezone,
             operating_hours: organisation.operating_hours,
-            settings: organisation.settings,
+            settings: kabar_engine::operations::shown(organisation.settings),
             default_messaging_account_id: organisation.default_account_id,
             created_at: organisation.created_at,
             updated_at: organisation.updated_at,

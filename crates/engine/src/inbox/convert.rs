@@ -172,7 +172,7 @@ impl Engine {
             data: Some(json!({ "record": made }).to_string()),
         };
         tx.record(item.organisation_id, item.updated_at, [event]);
-        Ok(())
+        self.tell_number(tx, item, &record).await
     }
 }
 

@@ -11,7 +11,7 @@ use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
 use kabar_domain::message::{MessageKind, Platform};
 use kabar_domain::outbound::{OutboundMessage, SendPriority, Unsendable};
-use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp};
+use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp, UserId};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
 use kabar_store::outbound::{self, NewOutbound};
@@ -129,7 +129,8 @@ impl Engine {
     ) -> Result<messages::Message> {
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
-        let (id, priority) = self.queue_draft(&mut tx, principal, request, draft, fetched).await?;
+        let person = Some(principal.user_id);
+        let (id, priority) = self.queue_draft(&mut tx, organisation, person, request, draft, fetched).await?;
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
         if let Some(stored) = &mut stored {
             self.show_media(&mut tx, organisation, &mut stored.media).await?;
@@ -142,28 +143,30 @@ impl Engine {
         stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
     }
 
-    /// Queues a message in the transaction that causes it. After the commit, wake the sender.
+    /// Queues a message in the transaction that causes it, of a person or of the server itself. After the commit,
+    /// wake the sender.
     pub(crate) async fn queue_message(
         &self,
         tx: &mut Tx,
-        principal: &Principal,
+        organisation: OrganisationId,
+        person: Option<UserId>,
         mut request: SendMessage,
     ) -> Result<MessageId> {
         let draft = draft::draft(&mut request)?;
-        self.queue_draft(tx, principal, request, draft, None).await.map(|(id, _)| id)
+        self.queue_draft(tx, organisation, person, request, draft, None).await.map(|(id, _)| id)
     }
 
     async fn queue_draft(
         &self,
         tx: &mut Tx,
-        principal: &Principal,
+        organisation: OrganisationId,
+        person: Option<UserId>,
         mut request: SendMessage,
         mut draft: Draft,
         mut fetched: Option<&Fetched>,
     ) -> Result<(MessageId, SendPriority)> {
         let now = self.clock.now();
         let wish = timing::wish(&request, now)?;
-        let organisation = principal.organisation_id;
         let mut recorded = Vec::new();
         let quoted = quoted(tx, organisation, &request, draft.kind).await?;
         if draft.kind == MessageKind::Reaction
@@ -227,7 +230,7 @@ impl Engine {
             conversation_id: target.conversation,
             channel_id: target.channel.id,
             account_id,
-            user_id: principal.user_id,
+            user_id: person,
             kind: draft.kind,
             body: draft.body,
             media,

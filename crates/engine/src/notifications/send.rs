@@ -100,7 +100,9 @@ impl Engine {
                     priority: Some(SendPriority::Normal.to_string()),
                     ..SendMessage::default()
                 };
-                let carried = Box::pin(self.queue_message(&mut tx, principal, message)).await;
+                let carried =
+                    Box::pin(self.queue_message(&mut tx, organisation, Some(principal.user_id), message))
+                        .await;
                 queued.message_id = Some(carried.map_err(|error| of_leg(error, leg.channel))?);
             } else {
                 let job = NewJob {

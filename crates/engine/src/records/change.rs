@@ -203,6 +203,6 @@ impl Engine {
         self.note_step(tx, record, author, step).await?;
         let data = json!({ "from": from, "to": to, "note": note, "assignee_id": record.assignee_id });
         tx.record(record.organisation_id, now, [event("problem.status_changed", record, data)]);
-        Ok(())
+        self.tell_closing(tx, record, to, note.as_deref()).await
     }
 }

@@ -64,6 +64,7 @@ impl Engine {
         let now = self.clock.now();
         part.merged_into = Some(whole.id);
         (part.updated_at, whole.updated_at) = (now, now);
+        self.tell_merged(&mut tx, &part, &whole).await?;
         records::move_merged(&mut tx, organisation, part.id, whole.id).await?;
         records::update(&mut tx, &part).await?;
         records::update(&mut tx, &whole).await?;

@@ -23,7 +23,8 @@ pub struct NewOutbound {
     pub conversation_id: ConversationId,
     pub channel_id: ChannelId,
     pub account_id: AccountId,
-    pub user_id: UserId,
+    /// `None`: the server itself says it.
+    pub user_id: Option<UserId>,
     pub kind: MessageKind,
     pub body: Option<String>,
     pub media: Option<String>,

@@ -1,0 +1,101 @@
+//! What Kabar itself says in chats: case numbers, questions, answers to commands, closing notes. Each of it is off until
+//! an organisation wants it, and none of it ever stands in the way of what it is about.
+
+mod commands;
+mod notes;
+mod questions;
+mod words;
+
+use kabar_domain::content::{Button, Interactive, InteractiveKind};
+use kabar_domain::{ConversationId, MessageId, OrganisationId};
+use kabar_store::Tx;
+use kabar_store::understanding::Unread;
+use serde_json::json;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::messages::SendMessage;
+use crate::operations::OperationsSettings;
+use crate::templates::{TemplateMessage, Values};
+use crate::understanding::{Desk, Reading};
+
+/// Something to say in a conversation.
+#[derive(Clone, Debug, Default)]
+struct Saying {
+    text: String,
+    buttons: Vec<Button>,
+    /// The message it answers.
+    reply_to: Option<MessageId>,
+}
+
+impl Saying {
+    fn new(text: String, reply_to: Option<MessageId>) -> Self {
+        Self { text, buttons: Vec::new(), reply_to }
+    }
+}
+
+impl Engine {
+    /// Queues what is to be said; outside the 24-hour window it is the organisation's template that says it. `None`:
+    /// it cannot be said there.
+    async fn say(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        settings: &OperationsSettings,
+        conversation: ConversationId,
+        saying: Saying,
+    ) -> Result<Option<MessageId>> {
+        let template = settings.template.as_ref().map(|name| TemplateMessage {
+            name: Some(name.clone()),
+            language: None,
+            values: Values { variables: Some(json!([saying.text])), ..Values::default() },
+        });
+        let interactive = (!saying.buttons.is_empty()).then(|| Interactive {
+            kind: InteractiveKind::Buttons,
+            header: None,
+            body: Some(saying.text.clone()),
+            footer: None,
+            buttons: saying.buttons,
+            button: None,
+            sections: Vec::new(),
+            url: None,
+        });
+        let request = SendMessage {
+            conversation_id: Some(conversation.to_string()),
+            kind: interactive.as_ref().map(|_| "interactive".to_owned()),
+            body: Some(saying.text).filter(|_| interactive.is_none()),
+            interactive,
+            reply_to: saying.reply_to.map(|id| id.to_string()),
+            fallback_template: template,
+            ..SendMessage::default()
+        };
+        match Box::pin(self.queue_message(tx, organisation, None, request)).await {
+            Ok(id) => Ok(Some(id)),
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::info!(%error, %conversation, "something could not be said in a chat");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether an item was meant for Kabar itself, a command or the answer to a question, and was answered.
+    pub(crate) async fn answer(
+        &self,
+        tx: &mut Tx,
+        item: &Unread,
+        reading: &Reading,
+        desk: &Desk,
+    ) -> Result<bool> {
+        let Some(conversation) = item.conversation_id else { return Ok(false) };
+        if desk.settings.confirm && self.take_answer(tx, item, conversation, desk).await? {
+            return Ok(true);
+        }
+        let Some(command) = item.text.as_deref().filter(|_| desk.settings.commands).and_then(commands::read)
+        else {
+            return Ok(false);
+        };
+        self.obey(tx, item, conversation, reading, desk, &command).await?;
+        Ok(true)
+    }
+}

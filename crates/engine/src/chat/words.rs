@@ -1,0 +1,146 @@
+//! The sentences, in the three languages.
+
+use kabar_domain::operations::{ProblemStatus, Severity};
+use kabar_understanding::Language;
+
+/// One of three texts.
+const fn pick<'a>(language: Language, en: &'a str, id: &'a str, ar: &'a str) -> &'a str {
+    match language {
+        Language::Indonesian => id,
+        Language::Arabic => ar,
+        _ => en,
+    }
+}
+
+/// A language by its code; English where it is none of ours.
+pub(super) fn language(code: &str) -> Language {
+    match code {
+        "id" | "ms" => Language::Indonesian,
+        "ar" => Language::Arabic,
+        _ => Language::English,
+    }
+}
+
+/// What follows the number in an acknowledgement: `Building A · high`.
+pub(super) fn acknowledged(
+    language: Language,
+    number: &str,
+    site: Option<&str>,
+    severity: Option<Severity>,
+    again: Option<&str>,
+) -> String {
+    let mut text = format!(
+        "{} {number}",
+        pick(
+            language,
+            "Thank you. Your report is recorded as",
+            "Terima kasih. Laporan Anda tercatat sebagai",
+            "شكرًا لك. سُجّل بلاغك برقم",
+        )
+    );
+    let about = [site, severity.map(|level| self::severity(language, level))];
+    let about: Vec<&str> = about.into_iter().flatten().collect();
+    if !about.is_empty() {
+        text = format!("{text} ({})", about.join(" · "));
+    }
+    text.push('.');
+    if let Some(again) = again {
+        let seen = pick(language, "It was reported before:", "Pernah dilaporkan:", "سبق الإبلاغ عنه:");
+        text = format!("{text} {seen} {again}.");
+    }
+    text
+}
+
+const fn severity(language: Language, severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => pick(language, "low", "rendah", "منخفضة"),
+        Severity::Medium => pick(language, "medium", "sedang", "متوسطة"),
+        Severity::High => pick(language, "high", "tinggi", "عالية"),
+        Severity::Critical => pick(language, "critical", "kritis", "حرجة"),
+    }
+}
+
+const fn status(language: Language, status: ProblemStatus) -> &'static str {
+    match status {
+        ProblemStatus::Open => pick(language, "open", "terbuka", "مفتوح"),
+        ProblemStatus::Acknowledged => pick(language, "acknowledged", "diterima", "تم الاستلام"),
+        ProblemStatus::InProgress => pick(language, "in progress", "sedang dikerjakan", "قيد العمل"),
+        ProblemStatus::Resolved => pick(language, "resolved", "selesai", "تم الحل"),
+        ProblemStatus::Closed => pick(language, "closed", "ditutup", "مغلق"),
+        ProblemStatus::Reopened => pick(language, "reopened", "dibuka kembali", "أُعيد فتحه"),
+    }
+}
+
+/// `P-2026-000123: AC bocor` and where it stands.
+pub(super) fn standing(
+    language: Language,
+    number: &str,
+    title: &str,
+    standing: Option<ProblemStatus>,
+    due: Option<&str>,
+) -> String {
+    let mut text = format!("{number}: {title}");
+    if let Some(standing) = standing {
+        let label = pick(language, "Status", "Status", "الحالة");
+        text = format!("{text}\n{label}: {}", status(language, standing));
+    }
+    if let Some(due) = due {
+        text = format!("{text}\n{}: {due}", pick(language, "Due", "Tenggat", "الموعد"));
+    }
+    text
+}
+
+pub(super) fn not_found(language: Language, number: &str) -> String {
+    let (before, after) = match language {
+        Language::Indonesian => ("Tidak ada laporan", "dari Anda."),
+        Language::Arabic => ("لا يوجد بلاغ لك برقم", ""),
+        _ => ("There is no report", "of yours."),
+    };
+    format!("{before} {number} {after}").trim_end().to_owned()
+}
+
+pub(super) const fn help(language: Language) -> &'static str {
+    pick(
+        language,
+        "Write what is wrong and where, as: AC leaking, Building A, 2nd floor. A photo helps.\nSTATUS P-2026-000123 \
+         shows how your report stands.\nHELP shows this.",
+        "Tulis apa yang rusak dan di mana, misalnya: AC bocor di Gedung A lantai 2. Foto akan membantu.\nSTATUS \
+         P-2026-000123 menunjukkan keadaan laporan Anda.\nBANTUAN menampilkan pesan ini.",
+        "اكتب ما العطل وأين، مثل: المكيف يسرب في المبنى أ الطابق الثاني. الصورة تساعد.\nSTATUS P-2026-000123 لمعرفة حالة \
+         بلاغك.\nمساعدة لعرض هذه الرسالة.",
+    )
+}
+
+/// `closed` or `resolved`, with what the team says about it.
+pub(super) fn closing(
+    language: Language,
+    number: &str,
+    title: &str,
+    standing: ProblemStatus,
+    note: Option<&str>,
+) -> String {
+    let now = pick(language, "is now", "kini", "أصبح");
+    let mut text = format!("{number} ({title}) {now}: {}.", status(language, standing));
+    if let Some(note) = note {
+        text = format!("{text}\n{note}");
+    }
+    text
+}
+
+pub(super) fn merged(language: Language, part: &str, whole: &str) -> String {
+    let with = pick(language, "is handled together with", "ditangani bersama", "تتم معالجته مع");
+    format!("{part} {with} {whole}.")
+}
+
+pub(super) const fn wherever(language: Language) -> &'static str {
+    pick(language, "Where is it?", "Di mana lokasinya?", "أين يقع ذلك؟")
+}
+
+/// Beside a list of numbered places.
+pub(super) const fn by_number(language: Language) -> &'static str {
+    pick(language, "Answer with the number.", "Balas dengan nomornya.", "أجب بالرقم.")
+}
+
+pub(super) const fn elsewhere(language: Language) -> &'static str {
+    pick(language, "Somewhere else", "Di tempat lain", "مكان آخر")
+}

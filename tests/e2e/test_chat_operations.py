@@ -1,0 +1,117 @@
+"""What Kabar itself says in chats: case numbers, questions, answers to commands, closing notes."""
+
+import re
+
+import pytest
+
+from api import data, serial
+from harness import eventually
+from operations import Team
+
+AC = "AC bocor lagi di gd A lt 2, udah 2x minggu ini"
+
+
+@pytest.fixture
+def team(organisation, account):
+    return Team(organisation, account)
+
+
+def person():
+    return f"62819{serial() % 10**7:07d}"
+
+
+def on(team, **settings):
+    team.settings({"threshold": 0.4} | settings)
+
+
+def test_nothing_is_said_unless_it_is_wanted(team, api):
+    item = team.write(AC)
+    data(api.patch(f"/problems/{item['record']['id']}", {"status": "resolved"}))
+    team.write("HELP", group=None)
+    team.write(f"STATUS {item['record']['number']}")
+    assert team.said(item["conversation_id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (AC, "Terima kasih. Laporan Anda tercatat sebagai"),
+        ("The pump is leaking in Building A again", "Thank you. Your report is recorded as"),
+        ("المكيف لا يعمل", "سُجّل بلاغك برقم"),
+    ],
+)
+def test_a_reporter_gets_the_number_of_the_case(team, text, words):
+    on(team, acknowledge=True)
+    item = team.write(text)
+    answer = team.answer(item)
+    assert words in answer["body"] and item["record"]["number"] in answer["body"]
+    assert answer["reply_to_id"] == item["message_id"]
+
+
+def test_who_writes_directly_gets_the_number_once_a_person_has_looked(team, api, simulator):
+    on(team, acknowledge=True)
+    sender = person()
+    item = team.write(AC, sender=sender, group=None)
+    assert team.said(item["conversation_id"]) == []
+    made = data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))
+    data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))
+    number = made["record"]["number"]
+    assert number in team.answer(item)["body"]
+    [sent] = eventually(lambda: simulator.sent(to=sender))
+    assert number in str(sent)
+
+
+def test_an_update_is_no_case(team):
+    on(team, acknowledge=True)
+    item = team.write("sudah selesai diperbaiki, normal")
+    assert item["record"]["type"] == "work_update" and team.said(item["conversation_id"]) == []
+
+
+def test_status_is_answered(team):
+    on(team, commands=True)
+    item = team.write(AC)
+    number = item["record"]["number"]
+    asked = team.write(f"status {number.lower()}")
+    assert asked["status"] == "dismissed" and asked["record"] is None
+    answer = team.answer(item)["body"]
+    assert number in answer and AC in answer and re.search(r"(open|terbuka)", answer)
+
+
+def test_status_tells_strangers_nothing(team):
+    on(team, commands=True)
+    item = team.write(AC)
+    asked = team.write(f"STATUS {item['record']['number']}", group=None)
+    answer = team.answer(asked)["body"]
+    assert "AC bocor" not in answer and item["record"]["number"] in answer
+    unknown = team.write("STATUS P-2026-999999", group=None)
+    assert team.answer(unknown)["body"].replace("P-2026-999999", "") == answer.replace(item["record"]["number"], "")
+
+
+def test_a_reporter_asks_for_the_status_in_a_direct_chat(team, api):
+    on(team, commands=True)
+    sender = person()
+    item = team.write(AC, sender=sender, group=None)
+    made = data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))["record"]
+    team.write(f"STATUS {made['number']}", sender=sender, group=None)
+    assert AC in team.answer(item)["body"]
+
+
+@pytest.mark.parametrize(("word", "shown"), [("HELP", "how your report"), ("Bantuan", "keadaan"), ("مساعدة", "بلاغك")])
+def test_help_in_three_languages(team, word, shown):
+    on(team, commands=True)
+    item = team.write(word, group=None)
+    assert item["status"] == "dismissed" and shown in team.answer(item)["body"]
+
+
+def test_every_reporter_hears_of_the_end(team, api):
+    on(team, closing_notes=True)
+    first = team.write("AC lantai 2 bocor, tolong segera", sender=person())
+    second = team.write("The AC is leaking in Building A", sender=person(), group=team.channel())
+    into = data(api.get(f"/problems/{first['record']['id']}"))
+    data(api.post(f"/problems/{second['record']['id']}/merge", {"into": into["id"]}))
+    merged = team.answer(second)["body"]
+    assert second["record"]["number"] in merged and into["number"] in merged
+    data(api.patch(f"/problems/{into['id']}", {"status": "resolved", "note": "Pipa diganti"}))
+    for item, count, words in ((first, 1, "selesai"), (second, 2, "resolved")):
+        told = team.answer(item, count)["body"]
+        assert into["number"] in told and words in told and "Pipa diganti" in told
