@@ -77,6 +77,8 @@ pub struct Engine {
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
+    /// Cancelled when the work is to stop.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// The work behind the operations, until it is stopped.
@@ -121,6 +123,7 @@ impl Engine {
             files_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
             claim_wanted: Notify::new(),
+            stopping: CancellationToken::new(),
             store,
             clock,
             key,
@@ -146,7 +149,7 @@ impl Engine {
         if self.log.set(log).is_err() {
             return Err(Error::Internal("the engine is running already".into()));
         }
-        let stop = CancellationToken::new();
+        let stop = self.stopping.clone();
         let mut workers = Vec::new();
         workers.push(self.applier_thread(&stop)?);
         let engine = Arc::clone(self);

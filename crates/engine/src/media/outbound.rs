@@ -183,7 +183,11 @@ impl Engine {
             return Ok(given);
         }
         let bytes = self.outgoing(&file).await?;
-        let given = self.whatsapp.upload(&lease.account_external_id, token, bytes).await?;
+        // The message itself has not been begun: a server that stops need not wait for the file.
+        let given = tokio::select! {
+            given = self.whatsapp.upload(&lease.account_external_id, token, bytes) => given?,
+            () = self.stopping.cancelled() => return Err(later("The server stopped meanwhile.")),
+        };
         self.keep_upload(upload, &given, WHATSAPP_KEEPS).await;
         Ok(given)
     }
