@@ -37,6 +37,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -85,6 +89,19 @@ impl Simulator {
         let router = simulator.router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok((simulator, addr, server))
+    }
+
+    /// Plays a call to a provider's API without a connection: the answer's status, and its body where that is JSON.
+    pub async fn call(&self, path: &str, bearer: Option<&str>, body: &Value) -> (u16, Value) {
+        let mut request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = bearer {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let Ok(request) = request.body(Body::from(body.to_string())) else { return (400, Value::Null) };
+        let answer = dispatch::serve(State(Arc::clone(&self.inner)), request).await;
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
     /// Everything accepted, oldest first.

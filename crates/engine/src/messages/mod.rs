@@ -4,13 +4,15 @@ mod change;
 mod doors;
 mod draft;
 mod presence;
+#[cfg(test)]
+mod property;
 mod target;
 mod timing;
 
 use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
 use kabar_domain::message::{MessageKind, Platform};
-use kabar_domain::outbound::{OutboundMessage, SendPriority, Unsendable};
+use kabar_domain::outbound::{OutboundMessage, Recipient, SendPriority, Unsendable};
 use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp, UserId};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
@@ -293,6 +295,24 @@ fn check_quoted(quoted: &Quoted, target: &Target, kind: MessageKind, now: Timest
     }
 }
 
+fn as_sent(
+    platform: Platform,
+    recipient: Recipient,
+    draft: &Draft,
+    id: MessageId,
+    reply_to: Option<String>,
+) -> OutboundMessage {
+    OutboundMessage {
+        callback_data: id.to_string(),
+        recipient,
+        kind: draft.kind,
+        body: draft.body.clone().filter(|_| shows_text(platform, draft.kind)),
+        media: draft.media.clone(),
+        payload: Value::Object(draft.payload.clone()),
+        reply_to,
+    }
+}
+
 /// What the provider would refuse is refused before it is queued.
 fn check_with_provider(
     target: &Target,
@@ -301,15 +321,7 @@ fn check_with_provider(
     reply_to: Option<String>,
 ) -> Result<(), Unsendable> {
     let platform = target.channel.platform;
-    let message = OutboundMessage {
-        callback_data: id.to_string(),
-        recipient: target.recipient.clone(),
-        kind: draft.kind,
-        body: draft.body.clone().filter(|_| shows_text(platform, draft.kind)),
-        media: draft.media.clone(),
-        payload: Value::Object(draft.payload.clone()),
-        reply_to,
-    };
+    let message = as_sent(platform, target.recipient.clone(), draft, id, reply_to);
     match platform {
         Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
         Platform::Telegram => telegram::request(&message).map(|_| ()),

@@ -175,7 +175,7 @@ fn flow(action: &Value) -> Result<(), GraphError> {
     named(action, "flow")?;
     let parameters = action.get("parameters").ok_or_else(|| required("action['parameters']"))?;
     string(parameters, "flow_message_version", "action['parameters']['flow_message_version']")?;
-    string(parameters, "flow_cta", "action['parameters']['flow_cta']")?;
+    length(string(parameters, "flow_cta", "action['parameters']['flow_cta']")?, "Flow CTA", 20)?;
     if parameters.get("flow_id").is_none() && parameters.get("flow_name").is_none() {
         return Err(required("action['parameters']['flow_id']"));
     }

@@ -34,7 +34,7 @@ pub(super) fn message_text(params: &Params) -> Result<Content, BotError> {
     if plain.chars().count() > TEXT_LIMIT {
         return Err(BotError::bad("message is too long"));
     }
-    if let Some(Ok(Value::Array(given))) = params.json("entities") {
+    if let Some(given) = given_entities(params, "entities", &plain)? {
         entities = given;
     }
     let mut content = Content::new("text", json!(plain), plain);
@@ -42,6 +42,17 @@ pub(super) fn message_text(params: &Params) -> Result<Content, BotError> {
         content.fields.insert("entities".into(), Value::Array(entities));
     }
     Ok(content)
+}
+
+/// Entities given beside a text, each within it; Telegram counts in UTF-16.
+fn given_entities(params: &Params, key: &str, text: &str) -> Result<Option<Vec<Value>>, BotError> {
+    let Some(Ok(Value::Array(given))) = params.json(key) else { return Ok(None) };
+    let length = text.encode_utf16().count() as u64;
+    let fits = |entity: &Value| {
+        let (offset, own) = (entity["offset"].as_u64(), entity["length"].as_u64());
+        offset.zip(own).is_some_and(|(offset, own)| own > 0 && offset + own <= length)
+    };
+    if given.iter().all(fits) { Ok(Some(given)) } else { Err(BotError::bad("ENTITY_BOUNDS_INVALID")) }
 }
 
 /// A caption's fields: none when there is no caption.
@@ -116,6 +127,11 @@ fn media(inner: &Inner, bot: &Bot, params: &Params, kind: &str) -> Result<Conten
         let source = params.text("caption");
         let (caption, plain) = caption(source.as_deref(), params.text("parse_mode").as_deref())?;
         fields.extend(caption);
+        if let Some(given) =
+            given_entities(params, "caption_entities", &plain)?.filter(|list| !list.is_empty())
+        {
+            fields.insert("caption_entities".into(), Value::Array(given));
+        }
         body = plain;
     }
     Ok(Content { fields, body })
