@@ -3,53 +3,35 @@
 
 use std::time::Duration;
 
-use harness::{ANI, NUMBER, Server, TELEGRAM_SECRET, admin, change, column, count, report, until};
+use desk::{BUDI, Desk};
+use harness::{ANI, NUMBER, Server, TELEGRAM_SECRET, change, column, count, report, until};
+use kabar_domain::Timestamp;
 use kabar_domain::channel::{ChannelStatus, GroupState, MemberRole, MemberStatus};
 use kabar_domain::message::MessageStatus;
-use kabar_domain::{Clock, Timestamp};
-use kabar_engine::accounts::{Account, NewAccount};
+use kabar_engine::Error;
+use kabar_engine::accounts::NewAccount;
 use kabar_engine::contacts::ContactUpsert;
 use kabar_engine::groups::{
     Group, GroupChange, GroupName, Member, NewGroup, Participant, Participants, status,
 };
 use kabar_engine::patch::Patch;
-use kabar_engine::{Error, Principal};
-use kabar_simulator::{Bot, Config, Fault, FaultKind, GroupAction, GroupPerson, Number, Simulator};
+use kabar_simulator::{Fault, FaultKind, GroupAction, GroupPerson};
 use kabar_store::{Store, args};
 use serde_json::{Value, json};
-use support::{clock, organisation};
 
+#[expect(dead_code, reason = "each test uses its part")]
+#[path = "harness/desk.rs"]
+mod desk;
 mod harness;
 #[path = "../../store/tests/it/reopen.rs"]
 mod reopen;
 #[path = "../../store/tests/it/support.rs"]
 mod support;
 
-const BUDI: &str = "6289876543210";
 const CHAT: i64 = -1_001_234_567_890;
 
-struct Desk {
-    simulator: Simulator,
-    providers: String,
-    store: Store,
-    clock: Clock,
-    admin: Principal,
-}
-
 fn fault(kind: FaultKind) -> Fault {
-    Fault {
-        provider: None,
-        method: Some("groups".into()),
-        kind,
-        code: None,
-        http_status: None,
-        description: None,
-        retry_after: None,
-        migrate_to_chat_id: None,
-        times: 1,
-        delay_ms: None,
-        to: None,
-    }
+    Fault { method: Some("groups".into()), ..desk::fault(kind) }
 }
 
 /// A change of groups, as Meta posts it.
@@ -65,34 +47,6 @@ fn people(names: &[&str]) -> Participants {
 }
 
 impl Desk {
-    /// Webhooks of the simulator come only through [`Desk::told`] and [`Desk::announce`].
-    async fn start(store: &Store) -> (Self, Server, Account) {
-        let config = Config {
-            auto_statuses: false,
-            numbers: vec![Number {
-                phone_number_id: NUMBER.into(),
-                waba_id: "waba".into(),
-                display_phone_number: "+62 811-000".into(),
-                verified_name: "Acme".into(),
-                access_token: "EAAtoken".into(),
-            }],
-            bots: vec![Bot {
-                token: "123456:AAE".into(),
-                username: "acme_bot".into(),
-                first_name: "Acme".into(),
-            }],
-            ..Config::default()
-        };
-        let (simulator, address, _server) =
-            Simulator::start(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
-        let clock = clock();
-        let admin = admin(&clock, organisation(store, &clock).await);
-        let providers = format!("http://{address}");
-        let server = Server::start(store, &clock, &providers).await;
-        let account = server.register(&admin, NUMBER, None).await;
-        (Self { simulator, providers, store: store.clone(), clock, admin }, server, account)
-    }
-
     async fn create(&self, server: &Server, subject: &str) -> Result<Group, Error> {
         let new = NewGroup { subject: Some(subject.into()), ..NewGroup::default() };
         server.engine.create_group(&self.admin, new).await

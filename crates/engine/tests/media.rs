@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use harness::{ANI, NUMBER, Server, admin, change, column, count, until};
+use harness::{ANI, NUMBER, Server, change, column, count, until};
 use kabar_domain::file::FileStatus;
-use kabar_domain::{Clock, FileId, OrganisationId};
+use kabar_domain::{FileId, OrganisationId};
+use kabar_engine::Error;
 use kabar_engine::media::{File, FileQuery, Link, NewFile};
 use kabar_engine::page::PageRequest;
-use kabar_engine::{Error, Principal};
-use kabar_simulator::{Bot, Config, Fault, Number, Simulator};
+use kabar_simulator::Fault;
 use kabar_store::{Store, args};
 use serde_json::{Value, json};
-use support::{clock, organisation};
 
-#[expect(dead_code, reason = "other tests need more of it")]
+#[expect(dead_code, reason = "each test uses its part")]
+#[path = "harness/desk.rs"]
+mod desk;
 mod harness;
 #[path = "../../store/tests/it/support.rs"]
 mod support;
@@ -25,38 +26,24 @@ const CONTENT: &str = "S2FiYXIh";
 /// Of something else.
 const OTHER: &str = "f6632ceb8b73da4a8d4a5b9de8cd7cc4d58d57a0ba8e22ebcfc3b3a0b1a7d1b5";
 
+/// An organisation whose server is at work.
 struct Desk {
-    simulator: Simulator,
+    office: desk::Desk,
     server: Server,
-    store: Store,
-    clock: Clock,
-    admin: Principal,
+}
+
+impl std::ops::Deref for Desk {
+    type Target = desk::Desk;
+
+    fn deref(&self) -> &Self::Target {
+        &self.office
+    }
 }
 
 impl Desk {
     async fn open(store: &Store) -> Self {
-        let config = Config {
-            numbers: vec![Number {
-                phone_number_id: NUMBER.into(),
-                waba_id: "waba".into(),
-                display_phone_number: "+62 811-000".into(),
-                verified_name: "Acme".into(),
-                access_token: "EAAtoken".into(),
-            }],
-            bots: vec![Bot {
-                token: "123456:AAE".into(),
-                username: "acme_bot".into(),
-                first_name: "Acme".into(),
-            }],
-            ..Config::default()
-        };
-        let (simulator, address, _server) =
-            Simulator::start(config, ([127, 0, 0, 1], 0).into()).await.unwrap();
-        let clock = clock();
-        let admin = admin(&clock, organisation(store, &clock).await);
-        let server = Server::start(store, &clock, &format!("http://{address}")).await;
-        server.register(&admin, NUMBER, None).await;
-        Self { simulator, server, store: store.clone(), clock, admin }
+        let (office, server, _) = desk::Desk::start(store).await;
+        Self { office, server }
     }
 
     fn offer(&self, content: &str) -> Value {
