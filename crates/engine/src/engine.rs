@@ -29,6 +29,8 @@ const EVENTS_PRUNE: Duration = Duration::from_hours(1);
 const PAIRS_FORGET: Duration = Duration::from_mins(10);
 /// How often the database is asked for events that this process did not record.
 const EVENTS_POLL: Duration = Duration::from_secs(1);
+/// From losing the connection that hints come over to making another.
+const HINTS_AGAIN: Duration = Duration::from_secs(5);
 /// How often what other nodes changed is looked at, and old rows are cleared.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
@@ -164,6 +166,11 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.look_for_events(token).await }));
+        if !self.store.is_sqlite() {
+            let engine = Arc::clone(self);
+            let token = stop.clone();
+            workers.push(tokio::spawn(async move { engine.exchange_hints(token).await }));
+        }
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_webhooks(token).await }));
@@ -188,6 +195,23 @@ impl Engine {
                 tracing::error!("the applier ended unexpectedly");
             }
         }))
+    }
+
+    /// Tells the other nodes that there are new events, and hears it from them. Without it they look each second.
+    async fn exchange_hints(&self, stop: CancellationToken) {
+        let node = self.clock.uuid();
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Err(error) = self.store.exchange_hints(node) => {
+                    tracing::warn!(%error, "other nodes cannot be told of new events now; they look each second");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(HINTS_AGAIN) => {}
+            }
+        }
     }
 
     /// Finds what other nodes, or commands on this machine, recorded.

@@ -16,11 +16,26 @@ pub(crate) struct Announcer {
     /// The number of the last event known, of the organisations that somebody waits for.
     watched: Mutex<HashMap<OrganisationId, watch::Sender<i64>>>,
     any: watch::Sender<()>,
+    /// Touched for what this process recorded alone.
+    own: watch::Sender<()>,
 }
 
 impl Announcer {
     fn watched(&self) -> MutexGuard<'_, HashMap<OrganisationId, watch::Sender<i64>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever this process has recorded events, and for nothing that others did.
+    pub fn own(&self) -> watch::Receiver<()> {
+        self.own.subscribe()
+    }
+
+    /// A transaction of this process recorded events.
+    pub fn recorded(&self, last: &[(OrganisationId, i64)]) {
+        self.announce(last);
+        if !last.is_empty() {
+            self.own.send_replace(());
+        }
     }
 
     pub fn announce(&self, last: &[(OrganisationId, i64)]) {

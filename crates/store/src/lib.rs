@@ -18,6 +18,7 @@ pub mod files;
 pub mod groups;
 pub mod health;
 pub mod held;
+mod hints;
 pub mod idempotency;
 pub mod inbox;
 pub mod intake;

@@ -241,7 +241,7 @@ impl Tx {
             Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
         }
-        self.announcer.announce(&recorded);
+        self.announcer.recorded(&recorded);
         Ok(())
     }
 

@@ -96,4 +96,45 @@ crate::both! {
             assert!(written.unwrap());
         }
     }
+
+    async fn another_node_hears_of_an_event_without_asking(store: Store) {
+        if store.is_sqlite() {
+            return;
+        }
+        let clock = clock();
+        let organisation = organisation(&store, &clock).await;
+        let other = Store::open(&crate::reopen::options(&store).await).await.unwrap();
+        let mut heard = other.watch_events(organisation).await.unwrap();
+        let exchange = |store: &Store| {
+            let (store, node) = (store.clone(), clock.uuid());
+            tokio::spawn(async move { store.exchange_hints(node).await })
+        };
+        let nodes = [exchange(&store), exchange(&other)];
+        let known = *heard.borrow_and_update();
+        let mut n = 2;
+        // What is recorded before the other one listens is found when it begins to.
+        let looking = async {
+            while *heard.borrow_and_update() < known + 3 {
+                if n < 5 {
+                    assert!(write(&store, organisation, n).await);
+                    n += 1;
+                }
+                heard.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_mins(1), looking).await.expect("hints come");
+        for node in nodes {
+            node.abort();
+        }
+        other.close().await;
+    }
+
+    async fn a_node_that_stands_still_frees_its_locks(store: Store) {
+        if store.is_sqlite() {
+            return;
+        }
+        let mut rows =
+            store.reader().await.unwrap().fetch("SHOW idle_in_transaction_session_timeout", args![]).await.unwrap();
+        assert_eq!(rows[0].get::<String>(0).unwrap(), "1min");
+    }
 }
