@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
-use crate::categories::{CategorySource, Suggestion, suggest_default_category, suggest_text};
+use crate::categories::{CategorySource, Suggestion, suggest_default, suggest_text};
 use crate::classify::{Class, Classification, classify_text};
 use crate::entities::{Entities, Lists, entities_text};
 use crate::language::{Detected, detect};
 use crate::matching::Index;
+use crate::model::Model;
 use crate::severity::{Assessment, severity_text};
 use crate::templates::{Definition, Parsed, parse};
 use crate::text::Text;
+use crate::vocabulary::Vocabulary;
 
 /// What an organisation knows that helps to read its messages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,8 +45,10 @@ pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
     let structured = parse(text, context.templates, None);
     let source = text;
     let text = Text::new(source);
-    let language = detect(&text);
-    let mut classification = classify_text(&text, language);
+    let scanned = Vocabulary::get().scan(&text);
+    let language = detect(&text, &scanned);
+    let scores = Model::get().score(&text, &scanned);
+    let mut classification = classify_text(&text, &scanned, &scores, language);
     if let Some(class) = structured.as_ref().and_then(|parsed| parsed.class) {
         classification.class = class;
         classification.confidence = 1.0;
@@ -52,11 +56,11 @@ pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
     let lists =
         Lists { locations: context.locations, things: context.things, categories: context.categories };
     Analysis {
-        severity: (classification.class == Class::Problem).then(|| severity_text(&text)),
-        entities: entities_text(&text, &lists),
+        severity: (classification.class == Class::Problem).then(|| severity_text(&text, &scanned, &scores)),
+        entities: entities_text(&text, &scanned, &lists),
         categories: match context.categories {
-            Some(categories) => suggest_text(&text, source, categories, SUGGESTIONS),
-            None => suggest_default_category(source, SUGGESTIONS),
+            Some(categories) => suggest_text(source, &scanned, categories, SUGGESTIONS),
+            None => suggest_default(&scanned, SUGGESTIONS),
         },
         classification,
         language,

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use crate::language::Language;
-use crate::lexicon::{Hit, Lexicon, lines};
+use crate::lexicon::lines;
 use crate::matching::{Entry, Index};
 use crate::text::Text;
+use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// A default category, to seed an organisation with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,11 +38,6 @@ pub struct Suggestion {
     pub name: String,
     /// 0 to 1; scores of one text sum to 1 at most.
     pub score: f32,
-}
-
-fn keywords() -> &'static Lexicon {
-    static KEYWORDS: OnceLock<Lexicon> = OnceLock::new();
-    KEYWORDS.get_or_init(|| Lexicon::read(include_str!("../data/categories.txt")))
 }
 
 /// The default categories, `other` last.
@@ -113,7 +109,11 @@ impl CategorySource {
 /// assert_eq!(suggest_default_category("AC tidak dingin", 3)[0].key, "hvac");
 /// ```
 pub fn suggest_default_category(text: &str, limit: usize) -> Vec<Suggestion> {
-    let scores = default_scores(&Text::new(text));
+    suggest_default(&Vocabulary::get().scan(&Text::new(text)), limit)
+}
+
+pub(crate) fn suggest_default(scanned: &Scanned, limit: usize) -> Vec<Suggestion> {
+    let scores = default_scores(scanned);
     let named = scores.iter().enumerate().map(|(at, score)| {
         let category = &default_categories()[at];
         (category.key, category.english, *score)
@@ -123,23 +123,23 @@ pub fn suggest_default_category(text: &str, limit: usize) -> Vec<Suggestion> {
 
 /// The categories of an organisation that a text speaks of, best first.
 pub fn suggest_category(text: &str, source: &CategorySource, limit: usize) -> Vec<Suggestion> {
-    suggest_text(&Text::new(text), text, source, limit)
+    suggest_text(text, &Vocabulary::get().scan(&Text::new(text)), source, limit)
 }
 
 pub(crate) fn suggest_text(
-    text: &Text<'_>,
-    original: &str,
+    text: &str,
+    scanned: &Scanned,
     source: &CategorySource,
     limit: usize,
 ) -> Vec<Suggestion> {
     let entries = source.index.entries();
     let mut scores = vec![0.0_f32; entries.len()];
-    for (at, score) in default_scores(text).into_iter().enumerate() {
+    for (at, score) in default_scores(scanned).into_iter().enumerate() {
         if let Some(Some(entry)) = source.defaults.get(at) {
             scores[*entry as usize] += score;
         }
     }
-    for mention in source.index.mentions(original) {
+    for mention in source.index.mentions(text) {
         scores[mention.position] += 1.5;
     }
     let named = scores
@@ -149,11 +149,9 @@ pub(crate) fn suggest_text(
     ranked(named, limit)
 }
 
-fn default_scores(text: &Text<'_>) -> Vec<f32> {
-    let mut hits: Vec<Hit> = Vec::with_capacity(8);
-    keywords().scan(text, &mut hits);
-    let mut scores = vec![0.0_f32; keywords().groups().len()];
-    for hit in &hits {
+fn default_scores(scanned: &Scanned) -> Vec<f32> {
+    let mut scores = vec![0.0_f32; default_categories().len()];
+    for hit in scanned.of(List::Category) {
         scores[usize::from(hit.group)] += 1.0 + 0.5 * (hit.last - hit.first) as f32;
     }
     scores

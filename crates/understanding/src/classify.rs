@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use crate::language::{Detected, Language, detect};
-use crate::lexicon::{Hit, Lexicon};
-use crate::text::Text;
+use crate::model::{CLASSES, COLUMNS, Model, Scores, softmax};
+use crate::text::{Kind, Text};
+use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,7 +46,11 @@ pub struct Classification {
 
 /// The engine's name, version and weights, as [`Classification::engine`] has it.
 pub fn engine() -> &'static str {
-    concat!("kabar-understanding ", env!("CARGO_PKG_VERSION"))
+    static ENGINE: OnceLock<String> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let weights = Model::get().fingerprint >> 32;
+        format!("kabar-understanding {} ({weights:08x})", env!("CARGO_PKG_VERSION"))
+    })
 }
 
 /// Classifies one message.
@@ -59,58 +64,72 @@ pub fn engine() -> &'static str {
 /// ```
 pub fn classify(text: &str) -> Classification {
     let text = Text::new(text);
-    classify_text(&text, detect(&text))
+    let scanned = Vocabulary::get().scan(&text);
+    let scores = Model::get().score(&text, &scanned);
+    classify_text(&text, &scanned, &scores, detect(&text, &scanned))
 }
 
-pub(crate) fn signals() -> &'static Lexicon {
-    static SIGNALS: OnceLock<Lexicon> = OnceLock::new();
-    SIGNALS.get_or_init(|| Lexicon::read(include_str!("../data/signals.txt")))
-}
+const REASONS: usize = 5;
 
-pub(crate) fn classify_text(text: &Text<'_>, detected: Detected) -> Classification {
-    let lexicon = signals();
-    let mut hits: Vec<Hit> = Vec::with_capacity(16);
-    lexicon.scan(text, &mut hits);
-    let mut reasons = Vec::new();
-    let mut scores = [0.0_f32, 0.0, 0.6];
-    for hit in &hits {
-        let name = lexicon.groups()[usize::from(hit.group)].as_str();
-        let weights: [f32; 3] = match name {
-            "fault" => [0.0, 1.2, 0.0],
-            "danger" => [0.0, 1.0, 0.0],
-            "done" | "plan" | "log" => [0.8, 0.0, 0.0],
-            "repaired" => [1.4, 0.0, 0.0],
-            "normal" => [1.4, -0.4, 0.0],
-            "repair" | "request" | "again" | "urgent" => [0.0, 0.4, 0.0],
-            "greeting" | "thanks" => [0.0, 0.0, 0.8],
-            "talk" | "hypothetical" | "sense" => [0.0, 0.0, 1.2],
-            _ => [0.0; 3],
-        };
-        for (score, weight) in scores.iter_mut().zip(weights) {
-            *score += weight;
-        }
-        let weight = weights.iter().copied().fold(0.0, f32::max);
-        if weight > 0.0 {
-            reasons.push((weights, hit, name));
-        }
-    }
-    let total: f32 = scores.iter().map(|score| score.exp()).sum();
-    let best = (0..3).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(2);
-    let class = [Class::WorkUpdate, Class::Problem, Class::General][best];
-    let reasons = reasons
-        .into_iter()
-        .filter(|(weights, ..)| weights[best] > 0.0)
-        .map(|(weights, hit, name)| Reason {
-            text: text.span(hit.first as usize, hit.last as usize).to_owned(),
-            why: name.to_owned(),
-            weight: weights[best],
-        })
-        .collect();
+pub(crate) fn classify_text(
+    text: &Text<'_>,
+    scanned: &Scanned,
+    scores: &Scores,
+    detected: Detected,
+) -> Classification {
+    let wordless = text.tokens().iter().all(|token| token.kind == Kind::Mark);
+    let chances: [f32; 3] = if wordless {
+        [0.02, 0.03, 0.95]
+    } else {
+        softmax(&scores.columns[CLASSES], Model::get().class_temperature)
+    };
+    let mut order = [0, 1, 2];
+    order.sort_by(|a, b| chances[*b].total_cmp(&chances[*a]));
+    let [best, second, _] = order;
     Classification {
-        class,
-        confidence: scores[best].exp() / total,
-        reasons,
+        class: [Class::WorkUpdate, Class::Problem, Class::General][best],
+        confidence: chances[best],
+        reasons: reasons(text, scanned, &[List::Signal, List::Concept], scores, |columns| {
+            columns[best] - columns[second]
+        }),
         language: detected.language,
         engine: engine(),
     }
+}
+
+/// The words that weigh most, heaviest first; words of one rule, and neighbours, as one.
+pub(crate) fn reasons(
+    text: &Text<'_>,
+    scanned: &Scanned,
+    lists: &[List],
+    scores: &Scores,
+    weigh: impl Fn(&[f32; COLUMNS]) -> f32,
+) -> Vec<Reason> {
+    let mut weights: Vec<f32> = scores.tokens.iter().map(weigh).collect();
+    let mut found: Vec<(f32, usize, usize, &str)> = Vec::new();
+    for list in lists {
+        let names = Vocabulary::get().names(*list);
+        for hit in scanned.of(*list) {
+            let (first, last) = (hit.first as usize, hit.last as usize);
+            let weight: f32 = weights[first..=last].iter().sum();
+            if weight > 0.1 {
+                let name = &names[usize::from(hit.group)];
+                found.push((weight, first, last, name.split_once(' ').map_or(name, |(_, meaning)| meaning)));
+                weights[first..=last].fill(0.0);
+            }
+        }
+    }
+    for (at, token) in text.tokens().iter().enumerate() {
+        if weights[at] > 0.1 && (token.kind != Kind::Mark || text.norm(token) != "\n") {
+            found.push((weights[at], at, at, "words"));
+        }
+    }
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.truncate(REASONS);
+    let reason = |(weight, first, last, why): (f32, usize, usize, &str)| Reason {
+        text: text.span(first, last).to_owned(),
+        why: why.to_owned(),
+        weight,
+    };
+    found.into_iter().map(reason).collect()
 }

@@ -1,11 +1,9 @@
 //! Which language a text is in.
 
-use std::sync::OnceLock;
-
 use serde::{Deserialize, Serialize};
 
-use crate::lexicon::{Hit, Lexicon};
 use crate::text::{Kind, Script, Text};
+use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// A language that the crate reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -57,15 +55,11 @@ pub struct Detected {
 /// assert_eq!(detect_language("the pump is leaking again").language, Language::English);
 /// ```
 pub fn detect_language(text: &str) -> Detected {
-    detect(&Text::new(text))
+    let text = Text::new(text);
+    detect(&text, &Vocabulary::get().scan(&text))
 }
 
-fn words() -> &'static Lexicon {
-    static WORDS: OnceLock<Lexicon> = OnceLock::new();
-    WORDS.get_or_init(|| Lexicon::read(include_str!("../data/language.txt")))
-}
-
-pub(crate) fn detect(text: &Text<'_>) -> Detected {
+pub(crate) fn detect(text: &Text<'_>, scanned: &Scanned) -> Detected {
     let mut arabic = 0;
     let mut latin = 0;
     for token in text.tokens().iter().filter(|token| token.kind == Kind::Word) {
@@ -75,10 +69,8 @@ pub(crate) fn detect(text: &Text<'_>) -> Detected {
             _ => {}
         }
     }
-    let mut hits: Vec<Hit> = Vec::with_capacity(16);
-    words().scan(text, &mut hits);
-    let english = hits.iter().filter(|hit| hit.group == 0).count();
-    let indonesian = hits.len() - english;
+    let english = scanned.of(List::Language).filter(|hit| hit.group == 0).count();
+    let indonesian = scanned.of(List::Language).count() - english;
     let (most, least, of_most, of_least) = if english > indonesian {
         (english, indonesian, Language::English, Language::Indonesian)
     } else {

@@ -113,28 +113,18 @@ pub(crate) struct Lexicon {
 }
 
 impl Lexicon {
-    /// Reads `[group]` headings, each followed by phrases parted by commas. Lines with `=` are the caller's.
-    pub(crate) fn read(data: &'static str) -> Self {
-        let mut lexicon = Lexicon::default();
-        let mut group = 0;
+    /// Reads `[group]` headings, each followed by phrases parted by commas. Lines with `=` are the caller's. A heading
+    /// begins a group even if an earlier list has one of that name.
+    pub(crate) fn read(&mut self, data: &'static str) {
         for line in lines(data) {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                group = lexicon.group(name);
+                self.groups.push(name.to_owned());
             } else if !line.contains('=') {
                 for phrase in line.split(',').map(str::trim).filter(|phrase| !phrase.is_empty()) {
-                    lexicon.add(phrase, group);
+                    self.add(phrase, (self.groups.len() - 1) as u16);
                 }
             }
         }
-        lexicon
-    }
-
-    pub(crate) fn group(&mut self, name: &str) -> u16 {
-        let known = self.groups.iter().position(|known| known == name);
-        known.unwrap_or_else(|| {
-            self.groups.push(name.to_owned());
-            self.groups.len() - 1
-        }) as u16
     }
 
     pub(crate) fn groups(&self) -> &[String] {
@@ -227,10 +217,7 @@ mod tests {
     #[test]
     fn phrases_and_prefixes_are_found_where_they_stand() {
         let mut lexicon = Lexicon::default();
-        let fault = lexicon.group("fault");
-        for phrase in ["bocor*", "not working", "تسرب"] {
-            lexicon.add(phrase, fault);
-        }
+        lexicon.read("[fault]\nbocor*, not working, تسرب");
         let mut hits = Vec::new();
         lexicon.scan(&Text::new("Kebocoran? bocornya, NOT  working. والتسرب"), &mut hits);
         let places: Vec<(u32, u32)> = hits.iter().map(|hit| (hit.first, hit.last)).collect();

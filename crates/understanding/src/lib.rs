@@ -9,7 +9,7 @@
 //!
 //! let places = Index::new([Entry::new("site-a", "Building A"), Entry::new("site-b", "Building B")]);
 //! let context = Context { locations: Some(&places), ..Context::default() };
-//! let seen = analyse("AC bocor lagi di Building A, udah 2x minggu ini", &context);
+//! let seen = analyse("AC bocor lagi di gd A lt 2, udah 2x minggu ini", &context);
 //!
 //! assert_eq!(seen.classification.class, Class::Problem);
 //! assert!(seen.severity.is_some_and(|found| found.severity >= Severity::Medium));
@@ -22,13 +22,18 @@ mod analysis;
 mod categories;
 mod classify;
 mod entities;
+mod features;
 mod language;
 mod lexicon;
 mod matching;
+mod model;
 mod redact;
 mod severity;
 pub mod templates;
 pub mod text;
+#[cfg(any(test, feature = "train"))]
+pub mod train;
+mod vocabulary;
 
 pub use analysis::{Analysis, Context, analyse};
 pub use categories::{

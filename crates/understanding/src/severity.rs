@@ -1,12 +1,11 @@
 //! How bad a problem is.
 
-use std::sync::OnceLock;
-
 use serde::{Deserialize, Serialize};
 
-use crate::classify::Reason;
-use crate::lexicon::{Hit, Lexicon};
+use crate::classify::{Reason, reasons};
+use crate::model::{Model, SEVERITIES, Scores, softmax};
 use crate::text::Text;
+use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,37 +41,32 @@ pub struct Assessment {
 /// assert_eq!(found.reasons[0].why, "gas");
 /// ```
 pub fn severity(text: &str) -> Assessment {
-    severity_text(&Text::new(text))
+    let text = Text::new(text);
+    let scanned = Vocabulary::get().scan(&text);
+    let scores = Model::get().score(&text, &scanned);
+    severity_text(&text, &scanned, &scores)
 }
 
-fn rules() -> &'static Lexicon {
-    static RULES: OnceLock<Lexicon> = OnceLock::new();
-    RULES.get_or_init(|| Lexicon::read(include_str!("../data/severity.txt")))
-}
+const LEVELS: [Severity; 4] = [Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
 
-pub(crate) fn severity_text(text: &Text<'_>) -> Assessment {
-    let mut hits: Vec<Hit> = Vec::with_capacity(8);
-    rules().scan(text, &mut hits);
-    let mut severity = None;
-    let mut reasons = Vec::new();
-    for hit in &hits {
-        let Some((level, why)) = rules().groups()[usize::from(hit.group)].split_once(' ') else { continue };
-        let level = match level {
-            "critical" => Severity::Critical,
-            "high" => Severity::High,
-            _ => Severity::Low,
-        };
-        if severity.is_none_or(|known| level > known) {
-            severity = Some(level);
-            reasons.clear();
-        }
-        if severity == Some(level) {
-            let text = text.span(hit.first as usize, hit.last as usize).to_owned();
-            reasons.push(Reason { text, why: why.to_owned(), weight: 1.0 });
-        }
-    }
+pub(crate) fn severity_text(text: &Text<'_>, scanned: &Scanned, scores: &Scores) -> Assessment {
+    let columns = &scores.columns[SEVERITIES];
+    let chances: [f32; 4] = softmax(columns, Model::get().severity_temperature);
+    // The median: of two far levels that are as likely, one between them is the least wrong.
+    let half = |level: &usize| chances[..=*level].iter().sum::<f32>() >= 0.5;
+    let level = (0..4).find(half).unwrap_or(3);
+    let rival = if level == 3 || (level > 0 && chances[level - 1] > chances[level + 1]) {
+        level - 1
+    } else {
+        level + 1
+    };
+    let (best, rival) = (SEVERITIES.start + level, SEVERITIES.start + rival);
+    let mut reasons = reasons(text, scanned, &[List::Severity, List::Concept], scores, |columns| {
+        columns[best] - columns[rival]
+    });
     if reasons.is_empty() {
-        reasons.push(Reason { text: String::new(), why: "nothing worse is said".to_owned(), weight: 0.0 });
+        let text = text.source().to_owned();
+        reasons.push(Reason { text, why: "nothing worse is said".to_owned(), weight: 0.0 });
     }
-    Assessment { severity: severity.unwrap_or(Severity::Medium), confidence: 0.6, reasons }
+    Assessment { severity: LEVELS[level], confidence: chances[level], reasons }
 }

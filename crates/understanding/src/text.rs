@@ -267,8 +267,10 @@ impl Reader<'_, '_> {
 
     fn close(&mut self, byte: u32, position: u32) {
         let Some(mut token) = self.open.take() else { return };
-        token.to = byte;
-        token.end = position;
+        // One letter of several that a single scalar value decomposes into still stands for that value.
+        let least = self.text.source[token.from as usize..].chars().next().map_or(0, char::len_utf8);
+        token.to = byte.max(token.from + least as u32);
+        token.end = position.max(token.start + 1);
         let text = &mut *self.text;
         let from = token.norm_from as usize;
         if self.spell

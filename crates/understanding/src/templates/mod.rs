@@ -1,13 +1,33 @@
 //! Structured messages: `#problem` and fields with labels, in three languages, tolerant of how people write them.
+//!
+//! ```
+//! use kabar_understanding::templates::{parse, validate};
+//!
+//! let text = "#masalah\n*Lokasi*: gd A lt 2\n- Masalah = AC bocor,\n  airnya sampai lantai\nTingkat: tinggi";
+//! let parsed = parse(text, &[], None).ok_or("free text")?;
+//! assert_eq!(parsed.template, "problem");
+//! assert_eq!(parsed.fields["location"], "gd A lt 2");
+//! assert_eq!(parsed.fields["problem"], "AC bocor,\nairnya sampai lantai");
+//! assert_eq!(parsed.fields["severity"], "high");
+//!
+//! assert_eq!(validate("#problem\nLocation: lobby", &[], None).missing, ["problem"]);
+//! assert_eq!(parse("the lobby is dark", &[], None), None);
+//! # Ok::<(), &str>(())
+//! ```
+
+mod built_in;
+mod read;
+mod values;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::classify::Class;
 use crate::language::Language;
-use crate::text::{Kind as TokenKind, Text};
+
+pub use built_in::built_in;
+pub use read::{parse, render, validate};
 
 /// What a field may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,42 +103,5 @@ pub struct Validity {
     pub errors: BTreeMap<String, FieldError>,
 }
 
-/// The built-in definitions: `problem` and `update`, each in three languages.
-pub fn built_in() -> &'static [Definition] {
-    static BUILT_IN: OnceLock<Vec<Definition>> = OnceLock::new();
-    BUILT_IN.get_or_init(Vec::new)
-}
-
-/// Takes a structured message apart; `None` for free text. Without `definitions` the built-in ones count; `wanted`
-/// allows one name only.
-pub fn parse(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Option<Parsed> {
-    let definitions = if definitions.is_empty() { built_in() } else { definitions };
-    let start = Text::verbatim(text.lines().next()?);
-    let marked = start.tokens().first().is_some_and(|token| token.kind == TokenKind::Mark);
-    let definition =
-        definitions.iter().find(|definition| wanted.is_none_or(|wanted| definition.name == wanted))?;
-    marked.then(|| Parsed { template: definition.name.clone(), class: definition.class, ..Parsed::default() })
-}
-
-/// Checks a structured message; free text is not valid.
-pub fn validate(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Validity {
-    let Some(parsed) = parse(text, definitions, wanted) else { return Validity::default() };
-    let missing: Vec<String> = parsed
-        .errors
-        .iter()
-        .filter(|(_, error)| **error == FieldError::Missing)
-        .map(|(name, _)| name.clone())
-        .collect();
-    Validity { valid: parsed.errors.is_empty(), missing, errors: parsed.errors }
-}
-
-/// The message that a definition and its values make.
-pub fn render(definition: &Definition, fields: &BTreeMap<String, String>) -> String {
-    let mut message = definition.markers.first().cloned().unwrap_or_default();
-    for field in &definition.fields {
-        if let (Some(label), Some(value)) = (field.labels.first(), fields.get(&field.name)) {
-            message.extend(["\n", label, ": ", value]);
-        }
-    }
-    message
-}
+#[cfg(test)]
+mod tests;

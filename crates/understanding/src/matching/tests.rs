@@ -1,0 +1,148 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn index(names: &[&str]) -> Index {
+    Index::new(names.iter().map(|name| Entry::new(*name, *name)))
+}
+
+fn found(names: &[&str], query: &str) -> Option<String> {
+    index(names).find(query, 5).best.map(|found| found.key.to_owned())
+}
+
+const PLACES: [&str; 9] = [
+    "Building A",
+    "Building B",
+    "Building A floor 2",
+    "Building B floor 2",
+    "Gudang Utama Cikarang",
+    "Tower Melati",
+    "Tower Mawar",
+    "Riyadh Central Hospital",
+    "Kantor Cabang Bandung Utara",
+];
+
+#[test]
+fn slips_of_the_finger_and_other_languages_are_understood() {
+    for (query, wanted) in [
+        ("Bilding A", "Building A"),
+        ("gd a", "Building A"),
+        ("Gd. A lt 2", "Building A floor 2"),
+        ("Bldg A 2nd fl", "Building A floor 2"),
+        ("lantai 2 gedung B", "Building B floor 2"),
+        ("مبنى أ", "Building A"),
+        ("Mabna A", "Building A"),
+        ("المبنى ب الطابق الثاني", "Building B floor 2"),
+        ("tower mleati", "Tower Melati"),
+        ("menara mawar", "Tower Mawar"),
+        ("Melati", "Tower Melati"),
+        ("gudng utama cikarng", "Gudang Utama Cikarang"),
+        ("مستشفى الرياض سنترال", "Riyadh Central Hospital"),
+        ("cabang kantor bandung utara", "Kantor Cabang Bandung Utara"),
+        ("buildingA", "Building A"),
+    ] {
+        assert_eq!(found(&PLACES, query).as_deref(), Some(wanted), "{query}");
+    }
+}
+
+#[test]
+fn what_tells_apart_is_never_fuzzy() {
+    for query in [
+        "Building C",
+        "Building A floor 22",
+        "Gedung D lantai 2",
+        "Kantor Cabang Bandung Selatan",
+        "Tower Dahlia",
+        "Building",
+        "floor 2",
+        "Gudang Cadangan Cikarang",
+        "",
+        "?!",
+    ] {
+        assert_eq!(found(&PLACES, query), None, "{query}");
+    }
+    assert_eq!(found(&["Genset 2"], "Genset 3"), None);
+    assert_eq!(
+        found(&["Pump 1 Tank 2", "Pump 2 Tank 1"], "pompa 2 tangki 1").as_deref(),
+        Some("Pump 2 Tank 1")
+    );
+}
+
+#[test]
+fn a_floor_that_is_not_listed_is_in_its_building() {
+    assert_eq!(found(&["Building A", "Building B"], "gd A lt 2").as_deref(), Some("Building A"));
+}
+
+#[test]
+fn equals_are_no_match() {
+    let twins = Index::new([Entry::new("1", "Gudang"), Entry::new("2", "Warehouse")]);
+    let found = twins.find("gudang", 5);
+    assert!(found.best.is_none());
+    assert_eq!(found.candidates.len(), 2);
+}
+
+#[test]
+fn aliases_and_codes_are_names() {
+    let index = Index::new([
+        Entry::new("1", "Chiller Plant").with_code("CH-01").with_aliases(["mesin dingin belakang"]),
+        Entry::new("2", "Boiler House").with_code("BH-01"),
+    ]);
+    assert_eq!(index.find("ch01", 1).best.map(|found| found.key), Some("1"));
+    assert_eq!(index.find("mesin dingin blakang", 1).best.map(|found| found.key), Some("1"));
+    assert_eq!(index.find("ch-02", 1).best, None);
+}
+
+#[test]
+fn mentions_stand_where_they_are_written() {
+    let index = index(&["Genset 2", "Building A", "Building A floor 2", "Lobby", "AC lantai 2"]);
+    let text = "pagi pak, genset 2 di gd. A lt 2 mati 3x";
+    let found = index.mentions(text);
+    let cut: Vec<(String, &str)> = found
+        .iter()
+        .map(|found| (text.chars().skip(found.start).take(found.end - found.start).collect(), found.name))
+        .collect();
+    assert_eq!(cut, [("genset 2".to_owned(), "Genset 2"), ("gd. A lt 2".to_owned(), "Building A floor 2")]);
+    assert_eq!(index.mentions("genset 3 jam mati di gedung B").len(), 0);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read(query in "\\PC{0,60}") {
+        let index = index(&PLACES);
+        let best = index.find(&query, 3).best.map(|found| found.score);
+        prop_assert!(best.is_none_or(|score| (0.0..=1.01).contains(&score)));
+        let length = query.chars().count();
+        for mention in index.mentions(&query) {
+            prop_assert!(mention.start < mention.end && mention.end <= length);
+        }
+    }
+
+    #[test]
+    fn another_number_is_another_thing(a in 1_u32..200, b in 1_u32..200) {
+        let name = format!("Genset {a}");
+        let index = index(&[&name]);
+        prop_assert_eq!(index.find(&format!("genset {b}"), 1).best.is_some(), a == b);
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    let ids = |name: &str| {
+        let mut ids: Vec<(u64, u64)> =
+            terms::read(&Text::verbatim(name), false).iter().map(|term| (term.id, term.of)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    ids(a) == ids(b)
+}
+
+#[test]
+fn one_place_is_one_name_in_every_spelling() {
+    for other in
+        ["Gd. A lt 2", "Bldg A 2nd fl", "gedung A L2", "lantai dua, Gedung A", "مبنى أ الطابق الثاني"]
+    {
+        assert!(same("Building A floor 2", other), "{other}");
+    }
+    assert!(same("Room A-12", "ruang a12"));
+    assert!(!same("Building 2 floor 3", "Building 3 floor 2"));
+    assert!(!same("Genset 2", "Genset 3"));
+}
