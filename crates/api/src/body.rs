@@ -30,6 +30,7 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
     let (most, handler_time) = match (webhook, upload) {
         (true, _) => (limits.webhook_body, limits.handler_time),
         (_, true) => (limits.upload_body, limits.upload_time),
+        _ if path.ends_with("/import") => (limits.import_body, limits.handler_time),
         _ => (limits.body, limits.handler_time),
     };
     if announced(request.headers()).is_some_and(|length| length > most) {

@@ -36,6 +36,8 @@ pub struct Limits {
     pub body: u64,
     /// Bytes of a webhook body; Meta sends up to 3 MB.
     pub webhook_body: u64,
+    /// Bytes of a table to import.
+    pub import_body: u64,
     /// Bytes of an uploaded file with the form around it.
     pub upload_body: u64,
     /// For a request's head, and between two requests of a connection.
@@ -57,6 +59,7 @@ impl Default for Limits {
         Self {
             body: 1024 * 1024,
             webhook_body: 3 * 1024 * 1024,
+            import_body: 8 * 1024 * 1024,
             upload_body: u64::MAX,
             // Also how long a kept-alive connection may be idle: clients that pool theirs expect most of a minute.
             head_time: Duration::from_secs(50),

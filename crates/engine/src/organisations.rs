@@ -5,7 +5,7 @@ pub(crate) mod validate;
 use kabar_domain::{Ability, AccountId, OrganisationId, Role};
 use kabar_store::events::NewEvent;
 use kabar_store::organisations::{self, Listing};
-use kabar_store::users;
+use kabar_store::{users, vocabularies};
 use serde_json::{Value, json};
 
 pub use kabar_store::organisations::Organisation;
@@ -13,6 +13,7 @@ pub use kabar_store::organisations::Organisation;
 use crate::Engine;
 use crate::auth::Principal;
 use crate::error::{Error, Invalid, Result};
+use crate::message_templates;
 use crate::operations::OperationsSettings;
 use crate::page::{Page, PageRequest};
 use crate::patch::Patch;
@@ -100,6 +101,7 @@ impl Engine {
         let settings = new.settings.unwrap_or_else(|| json!({}));
         let settings = validate::settings(&mut invalid, settings);
         OperationsSettings::check(&mut invalid, &settings);
+        message_templates::check(&mut invalid, &settings);
         invalid.check()?;
         if new.default_messaging_account_id.is_some() {
             // Accounts are registered in an organisation that exists.
@@ -162,6 +164,8 @@ impl Engine {
                 std::mem::replace(&mut organisation.settings, validate::settings(&mut invalid, settings));
             OperationsSettings::check(&mut invalid, &organisation.settings);
             self.seal_ai_key(id, &mut organisation.settings, Some(&before))?;
+            message_templates::check(&mut invalid, &organisation.settings);
+            vocabularies::bump(&mut tx, id).await?;
         }
         invalid.check()?;
 

@@ -2,6 +2,11 @@
 
 mod categories;
 mod facilities;
+mod import;
+mod learn;
+mod links;
+mod named;
+mod qr;
 mod sites;
 
 use std::collections::HashSet;
@@ -13,9 +18,13 @@ pub use categories::CategoryFields;
 pub(crate) use categories::seed;
 pub(crate) use facilities::whole;
 pub use facilities::{FacilityFields, FacilityQuery};
+pub use import::{ImportAction, ImportReport, ImportedRow};
 pub use kabar_store::categories::{Category, Names};
 pub use kabar_store::facilities::Facility;
 pub use kabar_store::sites::Site;
+pub use learn::Meant;
+pub use links::{FacilityLink, FacilityLinks, LinkQuery, QrSheet, SheetEntry};
+pub use qr::Qr;
 pub use sites::SiteFields;
 
 use crate::error::{Error, Invalid};

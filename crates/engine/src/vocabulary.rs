@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kabar_domain::{CategoryId, FacilityId, OrganisationId, SiteId};
-use kabar_store::{Db, categories, facilities, sites, vocabularies};
-use kabar_understanding::{CategorySource, Context, Entry, Index};
+use kabar_store::{Db, categories, facilities, organisations, sites, vocabularies};
+use kabar_understanding::templates::{Definition, built_in};
+use kabar_understanding::{CategorySource, Context, Entry, Index, Lists};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::message_templates;
 use crate::places::whole;
 
 /// Organisations kept at a time; the one that was wanted longest ago makes room.
@@ -49,6 +51,8 @@ pub struct Vocabulary {
     /// All facilities in use.
     pub things: Index,
     pub categories: CategorySource,
+    /// The forms of structured messages: the organisation's own, then those that are built in.
+    pub templates: Vec<Definition>,
     places: HashMap<String, Place>,
     facilities: HashMap<String, Thing>,
     /// Positions in `things`, and the index of them once it was wanted.
@@ -61,6 +65,7 @@ impl Vocabulary {
         sites: Vec<sites::Site>,
         facilities: Vec<facilities::Facility>,
         categories: Vec<categories::Category>,
+        mut templates: Vec<Definition>,
     ) -> Self {
         let mut places = HashMap::new();
         let mut things = HashMap::new();
@@ -92,7 +97,12 @@ impl Vocabulary {
             // The key is how the understanding knows a default category that was given another name.
             entry(category.id.to_string(), category.name, category.key, [names, category.learned])
         });
+        let built_in = built_in().iter();
+        let others: Vec<_> =
+            built_in.filter(|other| templates.iter().all(|own| own.name != other.name)).cloned().collect();
+        templates.extend(others);
         Self {
+            templates,
             version,
             locations: Index::new(locations),
             things: Index::new(entries),
@@ -109,7 +119,16 @@ impl Vocabulary {
             locations: Some(&self.locations),
             things: Some(&self.things),
             categories: Some(&self.categories),
-            ..Context::default()
+            templates: &self.templates,
+        }
+    }
+
+    /// The organisation's names alone.
+    pub fn lists(&self) -> Lists<'_> {
+        Lists {
+            locations: Some(&self.locations),
+            things: Some(&self.things),
+            categories: Some(&self.categories),
         }
     }
 
@@ -172,7 +191,7 @@ impl Engine {
     /// An organisation's names as they are now.
     pub async fn vocabulary(
         &self,
-        db: &mut impl Db,
+        db: &mut (impl Db + Send),
         organisation: OrganisationId,
     ) -> Result<Arc<Vocabulary>> {
         // Read before the rows: if they change meanwhile, the next caller builds again.
@@ -184,8 +203,10 @@ impl Engine {
         let facilities =
             facilities::list(db, organisation, &facilities::Filter::active(None), whole()).await?;
         let categories = categories::list(db, organisation, &categories::Filter::active(), whole()).await?;
-        let built =
-            tokio::task::spawn_blocking(move || Vocabulary::new(version, sites, facilities, categories));
+        let settings = organisations::by_id(db, organisation).await?.map(|found| found.settings);
+        let templates = settings.map(|settings| message_templates::of(&settings)).unwrap_or_default();
+        let build = move || Vocabulary::new(version, sites, facilities, categories, templates);
+        let built = tokio::task::spawn_blocking(build);
         let built = built.await.map_err(|error| Error::Internal(format!("a vocabulary: {error}")))?;
         let vocabulary = Arc::new(built);
         self.vocabularies.put(organisation, Arc::clone(&vocabulary));

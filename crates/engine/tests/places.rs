@@ -8,7 +8,9 @@ use kabar_domain::{Clock, Role, UserId};
 use kabar_engine::organisations::CreateOrganisation;
 use kabar_engine::page::PageRequest;
 use kabar_engine::patch::Patch;
-use kabar_engine::places::{CategoryFields, FacilityFields, FacilityQuery, PlaceQuery, SiteFields};
+use kabar_engine::places::{
+    CategoryFields, FacilityFields, FacilityQuery, ImportAction, ImportReport, Meant, PlaceQuery, SiteFields,
+};
 use kabar_engine::vocabulary::Place;
 use kabar_engine::{Engine, Error, Principal};
 use kabar_store::users::User;
@@ -47,6 +49,10 @@ fn thing(site: impl std::fmt::Display, name: &str) -> FacilityFields {
 
 fn page() -> PageRequest {
     PageRequest::new(None, None, None, None, 25).unwrap()
+}
+
+fn actions(report: &ImportReport) -> Vec<&'static str> {
+    report.rows.iter().map(|row| row.action.as_str()).collect()
 }
 
 /// The fields an error names.
@@ -231,5 +237,82 @@ both! {
         let built = see().await;
         assert!(built.locations.find("building b", 5).best.is_none());
         assert!(built.things.find("genset 2", 5).best.is_some());
+    }
+
+    async fn an_import_does_what_it_can_and_nothing_twice(store: Store) {
+        let (engine, admin, _) = start(&store).await;
+        let file = "name,code,aliases,latitude,longitude\n\
+            Building A,BA,Gedung A;Gd. A,\"-6,2\",106.8\n\
+            ,,x,,\n\
+            Building B,,,91,0\n\
+            building a,ba,,,\n";
+        let tried = engine.import_sites(&admin, file.as_bytes(), true).await.unwrap();
+        assert_eq!(actions(&tried), ["created", "failed", "failed", "updated"]);
+        assert!(tried.rows.iter().all(|row| row.id.is_none()));
+        let all = async || engine.list_sites(&admin, PlaceQuery::default(), &page()).await.unwrap().items;
+        assert!(all().await.is_empty(), "a dry run changes nothing");
+        let done = engine.import_sites(&admin, file.as_bytes(), false).await.unwrap();
+        assert_eq!(actions(&done), actions(&tried));
+        assert_eq!(done.rows[1].invalid.errors.keys().collect::<Vec<_>>(), ["name"]);
+        assert_eq!((done.rows[2].row, done.rows[2].invalid.errors.contains_key("latitude")), (4, true));
+        let [site] = &all().await[..] else { panic!("one site") };
+        assert_eq!((site.name.as_str(), site.code.as_deref()), ("building a", Some("ba")));
+        assert_eq!((site.latitude, site.aliases.len()), (Some(-6.2), 2), "what is left empty stays");
+        let again = engine.import_sites(&admin, b"code;name\nBA;building a".as_slice(), false).await.unwrap();
+        assert_eq!(actions(&again), ["updated"], "the code's case is as it was given last");
+        let again = engine.import_sites(&admin, b"code;name\nBA;building a".as_slice(), false).await.unwrap();
+        assert_eq!(actions(&again), ["unchanged"]);
+        assert_eq!(again.rows[0].id, Some(site.id.uuid()));
+    }
+
+    async fn facilities_find_their_site_parent_and_category_by_name(store: Store) {
+        let (engine, admin, _) = start(&store).await;
+        let _running = engine.start().await.unwrap();
+        engine.create_site(&admin, site("Building A", "BA")).await.unwrap();
+        engine.create_site(&admin, site("Building B", "BB")).await.unwrap();
+        let file = "site,name,code,category,parent\n\
+            BA,AC 1,AC-01,Kelistrikan,Floor 2\n\
+            building a,Floor 2,,,\n\
+            BB,Floor 2,,,\n\
+            BB,Pump,P-1,no such thing,\n\
+            BB,Valve,,,Floor 9\n\
+            Building C,Lift,,,\n";
+        let done = engine.import_facilities(&admin, file.as_bytes(), false).await.unwrap();
+        assert_eq!(actions(&done), ["created", "created", "created", "failed", "failed", "failed"]);
+        let failed: Vec<_> = done.rows.iter().flat_map(|row| row.invalid.errors.keys()).collect();
+        assert_eq!(failed, ["category", "parent", "site"]);
+        let all = engine.list_facilities(&admin, FacilityQuery::default(), &page()).await.unwrap().items;
+        let ac = all.iter().find(|facility| facility.name == "AC 1").unwrap();
+        let parent = all.iter().find(|facility| Some(facility.id) == ac.parent_id).unwrap();
+        assert_eq!((parent.name.as_str(), parent.site_id), ("Floor 2", ac.site_id), "made by a later row");
+        let category = engine.get_category(&admin, ac.category_id.unwrap()).await.unwrap();
+        assert_eq!(category.key.as_deref(), Some("electrical"));
+        let again = engine.import_facilities(&admin, file.as_bytes(), false).await.unwrap();
+        assert_eq!(actions(&again)[..3], ["unchanged"; 3]);
+        let circle = "site,name,code,parent\nBA,Floor 2,,AC-01\n";
+        let circle = engine.import_facilities(&admin, circle.as_bytes(), false).await.unwrap();
+        assert_eq!(actions(&circle), ["failed"]);
+        let large: String = (0..10_000).fold("site,name\n".into(), |file, n| format!("{file}BA,Unit {n}\n"));
+        let large = engine.import_facilities(&admin, large.as_bytes(), false).await.unwrap();
+        assert_eq!(large.count(ImportAction::Created), 10_000);
+    }
+
+    async fn what_a_correction_taught_is_matched_from_then_on(store: Store) {
+        let (engine, admin, _) = start(&store).await;
+        let organisation = admin.organisation_id;
+        let place = engine.create_site(&admin, site("Warehouse North", "WN")).await.unwrap();
+        let meant = Meant::Site(place.id);
+        for (text, expected) in [("si gudang besar", true), ("Si Gudang Besar", false), ("warehouse north", false)] {
+            let mut tx = store.begin().await.unwrap();
+            assert_eq!(engine.learn_alias(&mut tx, organisation, meant, text).await.unwrap(), expected, "{text}");
+            tx.commit().await.unwrap();
+        }
+        let mut db = store.reader().await.unwrap();
+        let vocabulary = engine.vocabulary(&mut db, organisation).await.unwrap();
+        let found = vocabulary.locations.find("si gudang besar", 1).best.unwrap();
+        assert_eq!(vocabulary.place(found.key), Some(Place::Site(place.id)));
+        let change = SiteFields { aliases: names(&["North"]), ..SiteFields::default() };
+        let kept = engine.update_site(&admin, place.id, change).await.unwrap();
+        assert_eq!(kept.learned, ["si gudang besar"], "people's names and learned ones are kept apart");
     }
 }

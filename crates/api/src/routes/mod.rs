@@ -8,10 +8,12 @@ pub(crate) mod conversations;
 pub(crate) mod docs;
 mod events;
 mod facilities;
+mod facility_links;
 mod group_members;
 mod groups;
 mod health;
 mod held;
+mod imports;
 mod inbox;
 mod media;
 mod messages;
@@ -23,6 +25,7 @@ mod organisations;
 mod outbound;
 mod problems;
 mod records;
+mod services;
 mod sites;
 mod templates;
 mod webhook_deliveries;
@@ -45,10 +48,12 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(conversations::routes())
         .merge(events::routes())
         .merge(facilities::routes())
+        .merge(facility_links::routes())
         .merge(group_members::routes())
         .merge(groups::routes())
         .merge(health::routes())
         .merge(held::routes())
+        .merge(imports::routes())
         .merge(inbox::routes())
         .merge(media::routes())
         .merge(messages::routes())
@@ -59,6 +64,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(organisations::routes())
         .merge(outbound::routes())
         .merge(problems::routes())
+        .merge(services::routes())
         .merge(sites::routes())
         .merge(webhook_deliveries::routes())
         .merge(webhook_endpoints::routes())

@@ -3,6 +3,7 @@
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
 use kabar_domain::{Ability, ChannelId, SiteId};
 use kabar_store::channels::{self, AccountFacts, Channel};
+use kabar_store::{Db, sites};
 
 use super::{conflict, event, find_account};
 use crate::accounts::Served;
@@ -25,14 +26,28 @@ pub struct NewChannel {
     pub default_site_id: Option<String>,
 }
 
-/// The site a client names; anything that is no id is refused.
-pub(super) fn site(invalid: &mut Invalid, id: Option<String>) -> Option<SiteId> {
-    let id = id?;
-    let site = id.trim().parse().ok();
-    if site.is_none() {
+/// The site in use that a client names; whatever else is named gets one answer. The one a channel has may be sent
+/// back as it was read.
+pub(super) async fn site(
+    db: &mut impl Db,
+    principal: &Principal,
+    invalid: &mut Invalid,
+    id: Option<String>,
+    now: Option<SiteId>,
+) -> Result<Option<SiteId>> {
+    let Some(id) = id else { return Ok(None) };
+    let named: Option<SiteId> = id.trim().parse().ok();
+    if named.is_some() && named == now {
+        return Ok(now);
+    }
+    let found = match named {
+        Some(id) => sites::find(db, principal.organisation_id, id).await?,
+        None => None,
+    };
+    if found.is_none_or(|site| site.archived_at.is_some()) {
         rules::selected(invalid, "default_site_id");
     }
-    site
+    Ok(named)
 }
 
 impl Engine {
@@ -46,7 +61,6 @@ impl Engine {
         let external_id = rules::required(&mut invalid, "external_id", new.external_id, 255);
         let display_name = rules::required(&mut invalid, "display_name", new.display_name, 255);
         let purpose = rules::optional(&mut invalid, "purpose", new.purpose, 1000);
-        let default_site_id = site(&mut invalid, new.default_site_id);
         let named = match kind.as_str() {
             "group" => Some(ChannelKind::Group),
             "direct" => Some(ChannelKind::Direct),
@@ -58,6 +72,7 @@ impl Engine {
 
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        let default_site_id = site(&mut tx, principal, &mut invalid, new.default_site_id, None).await?;
         let account = find_account(&mut tx, principal, Some(&account_id)).await?;
         if account.is_none() && !account_id.is_empty() {
             rules::selected(&mut invalid, "messaging_account_id");

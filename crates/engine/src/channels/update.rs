@@ -91,7 +91,8 @@ impl Engine {
             channel.purpose = rules::optional(&mut invalid, "purpose", purpose, 1000);
         }
         if let Patch::Set(id) = change.default_site_id {
-            channel.default_site_id = site(&mut invalid, id);
+            let now = channel.default_site_id;
+            channel.default_site_id = site(&mut tx, principal, &mut invalid, id, now).await?;
         }
         channel.allow_routine_logs = change.allow_routine_logs.unwrap_or(channel.allow_routine_logs);
         channel.allow_issues = change.allow_issues.unwrap_or(channel.allow_issues);

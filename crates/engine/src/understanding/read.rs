@@ -71,7 +71,7 @@ pub(crate) const fn severity_of(severity: kabar_understanding::Severity) -> Seve
 }
 
 /// `fault: bocor`; the words alone where nothing names what they speak of.
-fn sentence(reason: &Reason) -> String {
+pub(crate) fn sentence(reason: &Reason) -> String {
     match (reason.why.as_str(), reason.text.as_str()) {
         (why, "") => why.to_owned(),
         ("words", text) => text.to_owned(),

@@ -1,0 +1,125 @@
+//! A table as people's programs write it: with commas, semicolons or tabs, with or without a byte order mark.
+
+use std::collections::HashMap;
+
+use super::ROWS;
+use crate::error::{Invalid, Result};
+
+/// One row: what stands in the columns that mean something. Empty cells count as not there.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// As a spreadsheet counts: the header is row 1.
+    pub number: usize,
+    cells: HashMap<String, String>,
+}
+
+impl Line {
+    pub fn get(&self, column: &str) -> Option<&str> {
+        self.cells.get(column).map(String::as_str)
+    }
+
+    /// A list in one cell, separated by `;`, `|` or lines.
+    pub fn list(&self, column: &str) -> Option<Vec<String>> {
+        let parts = self.get(column)?.split([';', '|', '\n']);
+        Some(parts.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    pub lines: Vec<Line>,
+    /// Columns that mean nothing here.
+    pub ignored: Vec<String>,
+}
+
+fn unfit(message: impl Into<String>) -> crate::Error {
+    Invalid::one("file", message)
+}
+
+/// The character between the cells: the one the header has most of.
+fn delimiter(text: &str) -> u8 {
+    let header = text.lines().next().unwrap_or_default();
+    let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
+    [b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+}
+
+impl Table {
+    pub fn read(file: &[u8], columns: &[&str], required: &[&str]) -> Result<Self> {
+        let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+        let text =
+            std::str::from_utf8(file).map_err(|_| unfit("The file must be a table (CSV) in UTF-8."))?;
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter(text))
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
+        let broken = |error: csv::Error| unfit(format!("The file cannot be read as a table: {error}."));
+        let header = reader.headers().map_err(broken)?.clone();
+        let header: Vec<String> =
+            header.iter().map(|name| name.to_lowercase().replace([' ', '-'], "_")).collect();
+        let missing = required.iter().find(|column| !header.iter().any(|name| name == *column));
+        if let Some(column) = missing {
+            return Err(unfit(format!(
+                "The file has no column `{column}`. Its first row names the columns: {}.",
+                columns.join(", ")
+            )));
+        }
+        let mut lines = Vec::new();
+        for (index, record) in reader.records().enumerate() {
+            let record = record.map_err(broken)?;
+            if record.iter().all(str::is_empty) {
+                continue;
+            }
+            if lines.len() == ROWS {
+                return Err(unfit(format!("The file must not have more than {ROWS} rows.")));
+            }
+            let cells = header
+                .iter()
+                .zip(&record)
+                .filter(|(name, cell)| !cell.is_empty() && columns.contains(&name.as_str()));
+            let cells = cells.map(|(name, cell)| (name.clone(), cell.to_owned())).collect();
+            lines.push(Line { number: index + 2, cells });
+        }
+        let ignored = header.into_iter().filter(|name| !columns.contains(&name.as_str())).collect();
+        Ok(Self { lines, ignored })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[&str] = &["name", "code", "aliases"];
+
+    #[test]
+    fn tables_of_many_programs_are_read() {
+        for text in [
+            "name,code,aliases\nBuilding A,BA,\"Gedung A; مبنى أ\"\n",
+            "\u{feff}Name;Code;Aliases\r\nBuilding A;BA;Gedung A|مبنى أ\r\n\r\n;;\r\n",
+            "aliases\tNAME\tcode\tsize of it\nGedung A|مبنى أ\t Building A \tBA\t12",
+        ] {
+            let table = Table::read(text.as_bytes(), COLUMNS, &["name"]).unwrap();
+            assert_eq!(table.lines.len(), 1, "{text}");
+            let line = &table.lines[0];
+            assert_eq!(
+                (line.number, line.get("name"), line.get("code")),
+                (2, Some("Building A"), Some("BA"))
+            );
+            assert_eq!(line.list("aliases").unwrap(), ["Gedung A", "مبنى أ"]);
+        }
+        let table = Table::read(b"name,floors\nA,2", COLUMNS, &["name"]).unwrap();
+        assert_eq!(table.ignored, ["floors"]);
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        let long = format!("name\n{}", "x\n".repeat(ROWS + 1));
+        for wrong in [b"".as_slice(), b"{}", b"code\nBA", b"name\n\xff", long.as_bytes()] {
+            assert!(Table::read(wrong, COLUMNS, &["name"]).is_err());
+        }
+        assert_eq!(
+            Table::read(&long.as_bytes()[..long.len() - 2], COLUMNS, &["name"]).unwrap().lines.len(),
+            ROWS
+        );
+    }
+}
