@@ -226,7 +226,9 @@ def test_without_a_number_there_is_nothing_to_send_over(api, bot):
 def test_an_acknowledgement_needs_something_to_say(api, account):
     answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890"}), 422)
     assert answer["message"] == "The template name field is required when record id is not present."
-    answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890", "record_id": UNKNOWN_ID}), 422)
+    problem = data(api.post("/problems", {"title": "AC bocor"}))["id"]
+    answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890", "record_id": problem}), 422)
     assert "acknowledgement_template" in answer["message"]
-    answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890", "record_id": "nonsense"}), 422)
-    assert list(answer["errors"]) == ["record_id"]
+    for id in (UNKNOWN_ID, "nonsense"):
+        answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890", "record_id": id}), 422)
+        assert list(answer["errors"]) == ["record_id"]

@@ -110,6 +110,17 @@ def test_sending_as_documented(api, account, simulator, meta, read):
     assert len(api.all(f"/conversations/{message['conversation_id']}/messages")) == 1, "nothing refused was queued"
 
 
+def test_an_acknowledgement_names_the_record(api, account, meta, read):
+    meta("received", [body("Laporan {{1}} diterima: {{2}}.", "P-1", "AC")], language="id")
+    read("received")
+    problem = data(api.post("/problems", {"title": "AC bocor"}))
+    request = {"to": recipient(), "record_id": problem["id"], "template_name": "received"}
+    message = data(api.post("/whatsapp-api/acknowledge", request), 200)
+    assert message["body"] == f"Laporan {problem['number']} diterima: AC bocor."
+    message = data(api.post("/whatsapp-api/acknowledge", request | {"variables": ["7", "sudah"]}), 200)
+    assert message["body"] == "Laporan 7 diterima: sudah."
+
+
 def test_a_language_is_not_needed(api, account, meta, read):
     meta("order_ready", ORDER)
     read("order_ready")

@@ -11,7 +11,7 @@ mod parts;
 mod query;
 mod recurrence;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use kabar_domain::operations::{ProblemStatus, RecordKind};
 use kabar_domain::{Ability, ContactId, EntryId, MessageId, OrganisationId, RecordId, UserId};
@@ -163,17 +163,26 @@ impl Engine {
             })
             .collect();
         let place: HashMap<_, _> = ids.iter().enumerate().map(|(index, id)| (*id, index)).collect();
-        let mut evidence = stored::evidence(db, organisation, &ids).await?;
-        let files = evidence.iter_mut().map(|(_, evidence)| &mut evidence.file);
-        self.show_media(db, organisation, files).await?;
-        for (record, evidence) in evidence {
-            if let Some(index) = place.get(&record) {
-                shown[*index].evidence.push(evidence);
+        let parts: HashMap<_, _> = records::parts_of(db, organisation, &ids).await?.into_iter().collect();
+        let all: BTreeSet<_> = ids.iter().chain(parts.keys()).copied().collect();
+        let all: Vec<_> = all.into_iter().collect();
+        // What belongs to a record is shown with it and with the whole it is a part of.
+        let places = |record: RecordId| {
+            [Some(record), parts.get(&record).copied()]
+                .into_iter()
+                .flatten()
+                .filter_map(|id| place.get(&id).copied())
+        };
+        let mut evidence = stored::evidence(db, organisation, &all).await?;
+        self.show_media(db, organisation, evidence.iter_mut().map(|evidence| &mut evidence.file)).await?;
+        for evidence in evidence {
+            for index in places(evidence.record_id) {
+                shown[index].evidence.push(evidence.clone());
             }
         }
-        for (record, message) in records::message_ids(db, organisation, &ids).await? {
-            if let Some(index) = place.get(&record) {
-                shown[*index].message_ids.push(message);
+        for (record, message) in records::message_ids(db, organisation, &all).await? {
+            for index in places(record) {
+                shown[index].message_ids.push(message);
             }
         }
         for entry in stored::latest_entries(db, organisation, &ids, entries).await? {

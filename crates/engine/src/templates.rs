@@ -180,6 +180,25 @@ fn shown(row: Template, lines: &[(String, ChannelId)]) -> Shown {
     }
 }
 
+/// How many variables the body of the approved template of this name has; none when there is no such template.
+pub(crate) async fn body_variables(
+    db: &mut impl kabar_store::Db,
+    organisation: OrganisationId,
+    name: &str,
+) -> Result<usize> {
+    let filter = templates::Filter {
+        name: Some(name.to_owned()),
+        status: Some("APPROVED".to_owned()),
+        ..templates::Filter::default()
+    };
+    let window = Window { after: None, offset: 0, limit: 1 };
+    let found = templates::list(db, organisation, &filter, window).await?.pop();
+    Ok(found.map_or(0, |template| {
+        let components = template.components.unwrap_or_default();
+        Form::read(&components, template.category.as_deref()).body_variables().len()
+    }))
+}
+
 impl Engine {
     /// Newest first. Those that are gone are listed only by their status, `DELETED`.
     pub async fn list_templates(

@@ -115,10 +115,12 @@ CREATE TABLE records (
     CHECK (status IS NULL OR status <> 5 OR closed_at IS NOT NULL)
 ) @TABLE;
 CREATE UNIQUE INDEX records_number ON records (organisation_id, number);
-CREATE INDEX records_kind ON records (organisation_id, kind, id);
-CREATE INDEX records_open ON records (organisation_id, status, id) WHERE kind = 2 AND status IN (1, 2, 3, 6);
+-- Lists leave out what was merged, and whoever reads a record looks for what was merged into it.
+CREATE INDEX records_kind ON records (organisation_id, kind, merged_into, id);
+CREATE INDEX records_open ON records (organisation_id, status, id) WHERE status IN (1, 2, 3, 6);
 CREATE INDEX records_facility ON records (organisation_id, facility_id, occurred_at) WHERE facility_id IS NOT NULL;
-CREATE INDEX records_merged ON records (organisation_id, merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX records_acknowledged ON records (organisation_id, acknowledged_at) WHERE acknowledged_at IS NOT NULL;
+CREATE INDEX records_resolved ON records (organisation_id, resolved_at) WHERE resolved_at IS NOT NULL;
 CREATE INDEX records_occurred ON records (organisation_id, kind, occurred_at);
 
 CREATE TABLE record_numbers (

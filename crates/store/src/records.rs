@@ -18,7 +18,7 @@ use crate::select::Select;
 use crate::store::{Db, Tx};
 use crate::value::Row;
 
-pub use sources::{Source, add_item, message_ids, sources};
+pub use sources::{Source, add_item, message_ids, parts_of, sources};
 
 /// A record as it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -342,7 +342,7 @@ pub async fn move_merged(
     to: RecordId,
 ) -> Result<()> {
     tx.execute(
-        "UPDATE records SET merged_into = $3 WHERE organisation_id = $1 AND merged_into = $2",
+        "UPDATE records SET merged_into = $3 WHERE organisation_id = $1 AND kind = 2 AND merged_into = $2",
         args![organisation, from, to],
     )
     .await?;

@@ -38,10 +38,11 @@ pub async fn open(
         &format!(
             "ELSE {} END, COUNT(*), CAST(COALESCE(SUM(CASE WHEN r.due_at < ? THEN 1 ELSE 0 END), 0) AS BIGINT),
              CAST(COALESCE(SUM(CASE WHEN r.assignee_id IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT)
-             FROM records r WHERE r.organisation_id = ? AND r.kind = 2 AND r.status IN (1, 2, 3, 6)",
+             FROM records r WHERE r.organisation_id = ? AND r.id IN
+                 (SELECT o.id FROM records o WHERE o.organisation_id = ? AND o.status IN (1, 2, 3, 6))",
             ages.len()
         ),
-        args![now, organisation],
+        args![now, organisation, organisation],
     );
     filter.apply(&mut select);
     select.push("GROUP BY 1, 2, 3, 4", Vec::new());

@@ -55,7 +55,7 @@ struct AcknowledgeRequest {
     #[serde(alias = "wa_id")]
     #[schema(value_type = String, required, example = "6281234567890")]
     to: Option<String>,
-    /// What is acknowledged. The template is then the organisation's setting `acknowledgement_template` unless one is
+    /// The problem or work update that is acknowledged. The template is then the organisation's setting `acknowledgement_template` unless one is
     /// named.
     #[schema(value_type = Option<Ulid>)]
     record_id: Option<String>,
@@ -65,7 +65,8 @@ struct AcknowledgeRequest {
     /// The template's primary language unless given.
     #[schema(example = "id")]
     language: Option<String>,
-    /// What fills the template's body: a list, or an object by name.
+    /// What fills the template's body: a list, or an object by name. With `record_id`, as many as the template takes
+    /// of the record's number, title and site, unless given.
     #[schema(value_type = Option<Vec<String>>)]
     variables: Option<Value>,
     /// The default WhatsApp number unless given.

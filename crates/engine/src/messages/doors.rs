@@ -1,8 +1,10 @@
 //! Shorter ways to send over WhatsApp: without a channel, and with a template that the organisation has chosen.
 
 use kabar_domain::message::Platform;
+use kabar_domain::operations::RecordKind;
 use kabar_domain::{Ability, OrganisationId};
 use kabar_store::messages::Message;
+use kabar_store::records::{self, Named};
 use kabar_store::{Window, accounts, organisations};
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ use super::SendMessage;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Invalid, Result};
-use crate::templates::{TemplateMessage, Values};
+use crate::templates::{TemplateMessage, Values, body_variables};
 
 /// The guide that is sent unless another is named.
 const GUIDE: &str = "user_guide";
@@ -25,7 +27,7 @@ pub struct Acknowledge {
     /// `acknowledgement_template` of the organisation's settings unless given.
     pub template_name: Option<String>,
     pub language: Option<String>,
-    /// Of the template's body.
+    /// Of the template's body; when left out, as many as it takes of the record's number, title and site.
     pub variables: Option<Value>,
 }
 
@@ -70,14 +72,22 @@ impl Engine {
             invalid
                 .add("template_name", "The template name field is required when record id is not present.");
         }
-        if record.is_some_and(|id| id.parse::<kabar_domain::MessageId>().is_err()) {
-            invalid.add("record_id", "The selected record id is invalid.");
-        }
+        let organisation = principal.organisation_id;
+        let record = match record {
+            None => None,
+            Some(id) => {
+                let found = self.named_record(organisation, &id).await?;
+                if found.is_none() {
+                    invalid.add("record_id", "The selected record id is invalid.");
+                }
+                found
+            }
+        };
         invalid.check()?;
         let name = if let Some(name) = named {
             name
         } else {
-            let settings = self.settings_of(principal.organisation_id).await?;
+            let settings = self.settings_of(organisation).await?;
             let chosen = settings["acknowledgement_template"].as_str().map(str::to_owned);
             filled(chosen).ok_or_else(|| {
                 let reason =
@@ -85,7 +95,14 @@ impl Engine {
                 Invalid::one("template_name", reason)
             })?
         };
-        let values = Values { variables: request.variables, ..Values::default() };
+        let mut values = Values { variables: request.variables, ..Values::default() };
+        if let (Some(record), None) = (record, &values.variables) {
+            let mut db = self.store.reader().await?;
+            let wanted = body_variables(&mut db, organisation, &name).await?;
+            let said = [record.record.number, record.record.title, record.site_name.unwrap_or_default()];
+            let said: Vec<_> = said.into_iter().take(wanted).filter(|text| !text.is_empty()).collect();
+            values.variables = (!said.is_empty()).then(|| said.into());
+        }
         let template = TemplateMessage { name: Some(name), language: request.language, values };
         self.send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template)).await
     }
@@ -99,6 +116,17 @@ impl Engine {
         let template =
             TemplateMessage { name: Some(name), language: request.language, values: Values::default() };
         self.send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template)).await
+    }
+
+    async fn named_record(&self, organisation: OrganisationId, id: &str) -> Result<Option<Named>> {
+        let Ok(id) = id.parse() else { return Ok(None) };
+        let mut db = self.store.reader().await?;
+        for kind in [RecordKind::Problem, RecordKind::WorkUpdate] {
+            if let Some(found) = records::find(&mut db, organisation, kind, id).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     async fn settings_of(&self, organisation: OrganisationId) -> Result<Value> {

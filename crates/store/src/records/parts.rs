@@ -153,41 +153,33 @@ pub async fn add_evidence(tx: &mut Tx, organisation: OrganisationId, evidence: &
     Ok(())
 }
 
-/// Of each record, and for it of those merged into it; oldest first.
+/// Of these records, oldest first.
 pub async fn evidence(
     db: &mut impl Db,
     organisation: OrganisationId,
     records: &[RecordId],
-) -> Result<Vec<(RecordId, Evidence)>> {
-    if records.is_empty() {
-        return Ok(Vec::new());
-    }
+) -> Result<Vec<Evidence>> {
     let mut select = Select::new(
-        "SELECT v.id, v.record_id, v.stage, v.file, v.message_id, v.user_id, v.created_at, r.merged_into
-         FROM records r JOIN record_evidence v ON v.organisation_id = r.organisation_id AND v.record_id = r.id
-         WHERE r.organisation_id = ?",
+        "SELECT v.id, v.record_id, v.stage, v.file, v.message_id, v.user_id, v.created_at FROM record_evidence v
+         WHERE v.organisation_id = ?",
         args![organisation],
     );
-    let values = || records.iter().map(|id| id.value()).collect::<Vec<_>>();
-    select.push_in("AND (r.id IN", values()).push_in("OR r.merged_into IN", values());
-    select.push(") ORDER BY v.id", Vec::new());
-    let mut found = Vec::new();
-    for mut row in select.fetch(db).await? {
-        let evidence = Evidence {
-            id: row.get(0)?,
-            record_id: row.get(1)?,
-            stage: row.get(2)?,
-            file: row.json(3)?.unwrap_or_default(),
-            message_id: row.get(4)?,
-            user_id: row.get(5)?,
-            created_at: row.get(6)?,
-        };
-        if let Some(whole) = row.get::<Option<RecordId>>(7)? {
-            found.push((whole, evidence.clone()));
-        }
-        found.push((evidence.record_id, evidence));
-    }
-    Ok(found)
+    select.push_in("AND v.record_id IN", records.iter().map(|id| id.value()).collect());
+    select.push("ORDER BY v.id", Vec::new());
+    let rows = select.fetch(db).await?;
+    rows.into_iter()
+        .map(|mut row| {
+            Ok(Evidence {
+                id: row.get(0)?,
+                record_id: row.get(1)?,
+                stage: row.get(2)?,
+                file: row.json(3)?.unwrap_or_default(),
+                message_id: row.get(4)?,
+                user_id: row.get(5)?,
+                created_at: row.get(6)?,
+            })
+        })
+        .collect()
 }
 
 /// Somebody who wants to hear what becomes of a record.

@@ -54,15 +54,16 @@ pub async fn sources(
     organisation: OrganisationId,
     record: RecordId,
 ) -> Result<Vec<Source>> {
-    let rows = db
-        .fetch(
-            "SELECT i.item_id, i.message_id, i.contact_id, i.conversation_id, i.channel_id FROM record_items i
-             WHERE i.organisation_id = $1 AND (i.record_id = $2 OR i.record_id IN
-                 (SELECT r.id FROM records r WHERE r.organisation_id = $1 AND r.merged_into = $2))
-             ORDER BY i.item_id",
-            args![organisation, record],
-        )
-        .await?;
+    let mut whole = vec![record];
+    whole.extend(parts_of(db, organisation, &[record]).await?.into_iter().map(|(part, _)| part));
+    let mut select = Select::new(
+        "SELECT i.item_id, i.message_id, i.contact_id, i.conversation_id, i.channel_id FROM record_items i
+         WHERE i.organisation_id = ?",
+        args![organisation],
+    );
+    select.push_in("AND i.record_id IN", whole.into_iter().map(Bind::value).collect());
+    select.push("ORDER BY i.item_id", Vec::new());
+    let rows = select.fetch(db).await?;
     rows.into_iter()
         .map(|mut row| {
             Ok(Source {
@@ -76,31 +77,34 @@ pub async fn sources(
         .collect()
 }
 
-/// Of each record, the messages it and those merged into it were made of, oldest first.
+/// What was merged into these problems, each with the one it was merged into.
+pub async fn parts_of(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    records: &[RecordId],
+) -> Result<Vec<(RecordId, RecordId)>> {
+    let mut select = Select::new(
+        "SELECT r.id, r.merged_into FROM records r WHERE r.organisation_id = ? AND r.kind = 2",
+        args![organisation],
+    );
+    select.push_in("AND r.merged_into IN", records.iter().map(|id| id.value()).collect());
+    let rows = select.fetch(db).await?;
+    rows.into_iter().map(|mut row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
+/// The messages each of these records was made of, oldest first.
 pub async fn message_ids(
     db: &mut impl Db,
     organisation: OrganisationId,
     records: &[RecordId],
 ) -> Result<Vec<(RecordId, MessageId)>> {
-    if records.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut select = Select::new(
-        "SELECT COALESCE(r.merged_into, r.id), i.message_id, r.id FROM records r
-         JOIN record_items i ON i.organisation_id = r.organisation_id AND i.record_id = r.id
-         WHERE r.organisation_id = ? AND i.message_id IS NOT NULL",
+        "SELECT i.record_id, i.message_id FROM record_items i
+         WHERE i.organisation_id = ? AND i.message_id IS NOT NULL",
         args![organisation],
     );
-    let values = || records.iter().map(|id| id.value()).collect::<Vec<_>>();
-    select.push_in("AND (r.id IN", values()).push_in("OR r.merged_into IN", values());
-    select.push(") ORDER BY i.message_id", Vec::new());
-    let mut found = Vec::new();
-    for mut row in select.fetch(db).await? {
-        let (whole, message, own): (RecordId, MessageId, RecordId) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        found.push((own, message));
-        if whole != own {
-            found.push((whole, message));
-        }
-    }
-    Ok(found)
+    select.push_in("AND i.record_id IN", records.iter().map(|id| id.value()).collect());
+    select.push("ORDER BY i.message_id", Vec::new());
+    let rows = select.fetch(db).await?;
+    rows.into_iter().map(|mut row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
