@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+import telegram as tg
+import whatsapp as wa
 from api import data, serial
 from harness import eventually
 from operations import Team
@@ -115,3 +117,62 @@ def test_every_reporter_hears_of_the_end(team, api):
     for item, count, words in ((first, 1, "selesai"), (second, 2, "resolved")):
         told = team.answer(item, count)["body"]
         assert into["number"] in told and words in told and "Pipa diganti" in told
+
+
+def buttons(message):
+    return message["payload"]["interactive"]["buttons"] if "interactive" in message["payload"] else message["payload"]["buttons"]
+
+
+def ambiguous(team):
+    """Two towers, so that `tower` may be either."""
+    for name in ("Tower North", "Tower South"):
+        data(team.api.post("/sites", {"name": name}))
+    return "AC bocor di Tower"
+
+
+def test_where_it_is_is_asked_and_answered_by_a_tap(team, api, server, organisation, account):
+    on(team, confirm=True, acknowledge=True)
+    sender = person()
+    item = team.write(ambiguous(team), sender=sender, group=None)
+    assert item["status"] == "needs_review"
+    asked = team.answer(item)
+    choice = next(button for button in buttons(asked) if button["title"] == "Tower South")
+    tap = wa.message(sender, "interactive", {"type": "button_reply", "button_reply": choice})
+    wa.deliver(server, wa.arrival(account.number, tap))
+    answered = team.item(organisation.message(tap["id"])["id"])
+    assert answered["status"] == "dismissed"
+    after = data(api.get(f"/inbox/{item['id']}"))
+    assert after["suggestions"]["site"]["name"] == "Tower South" and after["status"] == "needs_review"
+
+
+def test_in_a_group_the_answer_is_a_number(team, api):
+    on(team, confirm=True, acknowledge=True)
+    sender = person()
+    item = team.write(ambiguous(team), sender=sender)
+    assert (item["status"], item["record"]) == ("needs_review", None)
+    asked = team.answer(item)["body"]
+    number = re.search(r"(\d)\. Tower North", asked).group(1)
+    assert team.write(number)["record"] is None, "somebody else's number is no answer"
+    assert data(api.get(f"/inbox/{item['id']}"))["record"] is None
+    assert team.write(number, sender=sender)["status"] == "dismissed"
+    after = data(api.get(f"/inbox/{item['id']}"))
+    made = data(api.get(f"/problems/{after['record']['id']}"))
+    assert made["site"]["name"] == "Tower North" and made["number"] in team.answer(item, 2)["body"]
+    team.write(number, sender=sender)
+    assert api.total("/problems") == 1
+
+
+def test_a_tap_in_a_telegram_group_makes_the_problem(organisation, account, hook, api):
+    team = Team(organisation, account, confirm=True)
+    who, chat = 77_000_000 + serial() % 10**6, tg.group(-100_000_000 - serial())
+    hook.deliver(tg.update(message=tg.message(who, chat, text=ambiguous(team))))
+    [item] = eventually(api.understood)
+    choice = next(button for button in buttons(team.answer(item)) if button["title"] == "Tower South")
+    query = {"id": str(serial()), "from": tg.person(who), "data": choice["id"], "message": tg.message(who, chat, text="?")}
+    hook.deliver(tg.update(callback_query=query))
+
+    def converted():
+        made = data(api.get(f"/inbox/{item['id']}"))["record"]
+        return made and data(api.get(f"/problems/{made['id']}"))
+
+    assert eventually(converted)["site"]["name"] == "Tower South"

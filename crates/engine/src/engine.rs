@@ -177,6 +177,9 @@ impl Engine {
         let engine = Arc::clone(self);
         let token = stop.clone();
         workers.push(tokio::spawn(async move { engine.run_understanding(token).await }));
+        let engine = Arc::clone(self);
+        let token = stop.clone();
+        workers.push(tokio::spawn(async move { engine.run_digests(token).await }));
         Ok(Running { stop, workers, log_writers })
     }
 
@@ -280,6 +283,7 @@ impl Engine {
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
+        kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;
         kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;
         Ok(())

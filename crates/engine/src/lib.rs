@@ -11,6 +11,7 @@ pub mod contacts;
 pub mod conversations;
 mod credentials;
 pub mod crypto;
+mod digests;
 mod engine;
 mod error;
 pub mod events;

@@ -1,13 +1,16 @@
 //! How an organisation wants its operations to run: `settings.operations`.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kabar_domain::OrganisationId;
+use kabar_domain::{OrganisationId, UserId};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::error::{Invalid, Result};
+use crate::rules;
 
 const FIELD: &str = "settings.operations";
 
@@ -34,6 +37,8 @@ pub struct OperationsSettings {
     /// Minutes of the site's day at which supervisors get their digest; null for never.
     #[serde(deserialize_with = "time_of_day")]
     pub digest_at: Option<u16>,
+    /// WhatsApp numbers of supervisors who want it as a message, by their ids; the others get an e-mail.
+    pub digest_to: BTreeMap<String, String>,
     /// An approved template for what is said outside the 24-hour window; its one variable is the text.
     pub template: Option<String>,
     pub response_hours: ResponseHours,
@@ -86,6 +91,7 @@ impl Default for OperationsSettings {
             commands: false,
             closing_notes: false,
             digest_at: Some(7 * 60),
+            digest_to: BTreeMap::new(),
             template: None,
             response_hours: ResponseHours::default(),
             flood: Flood::default(),
@@ -139,6 +145,13 @@ impl OperationsSettings {
                 return invalid.add(&field, format!("The {field} field is invalid: {}.", error.inner()));
             }
         };
+        for (user, number) in &read.digest_to {
+            if user.parse::<UserId>().is_err() || rules::phone_digits(number).is_none() {
+                let field = format!("{FIELD}.digest_to.{user}");
+                let must = "must be the WhatsApp number of a member, by their id";
+                invalid.add(&field, format!("The {field} field {must}."));
+            }
+        }
         let mut rule = |field: &str, holds: bool, must: &str| {
             if !holds {
                 let field = format!("{FIELD}.{field}");

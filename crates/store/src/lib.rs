@@ -11,6 +11,7 @@ pub mod chat;
 pub mod contacts;
 pub mod conversations;
 pub mod counters;
+pub mod digests;
 mod error;
 pub mod events;
 pub mod facilities;
