@@ -148,3 +148,13 @@ def test_what_happens_to_an_item_is_told(api):
     assert events["inbox.converted"]["data"]["record"]["number"] == made["number"]
     assert events["problem.created"]["data"]["id"] == made["id"]
     assert events["problem.created"]["data"]["inbox_item_id"] == source["id"]
+
+
+def test_a_correction_teaches_a_name(api):
+    site = data(api.post("/sites", {"name": "Menara Selatan"}))["id"]
+    first = item(api, "AC bocor di Gedung Merpati")
+    assert api.understood()[0]["suggestions"]["site"] is None
+    data(api.post(f"/inbox/{first['id']}/convert", {"to": "problem", "site_id": site}))
+    second = item(api, "lampu mati di gedung merpati")
+    [found] = [row for row in api.understood() if row["id"] == second["id"]]
+    assert found["suggestions"]["site"]["id"] == site

@@ -15,7 +15,8 @@ use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::patch::Patch;
-use crate::records::{Author, NewRecord, RecordFields, Shown, Source};
+use crate::places::Meant;
+use crate::records::{Author, NewRecord, Record, RecordFields, Shown, Source};
 use crate::rules;
 
 /// Characters of a title made of a text.
@@ -154,8 +155,12 @@ impl Engine {
         if matches!(fields.title, Patch::Set(None)) {
             fields.title = Patch::Keep;
         }
+        let said = [&fields.site_id, &fields.facility_id, &fields.category_id].map(|id| id.value().is_some());
         self.fill(tx, &mut new, fields).await?;
         let record = self.create_record(tx, new).await?;
+        if author.user_id.is_some() {
+            self.learn_names(tx, item, &record, said).await?;
+        }
         let before = item.status;
         item.status = InboxStatus::Converted;
         item.class = match kind {
@@ -173,6 +178,35 @@ impl Engine {
         };
         tx.record(item.organisation_id, item.updated_at, [event]);
         self.tell_number(tx, item, &record).await
+    }
+
+    /// What a person says of site, thing and category (where it was `said`) teaches the names that the text has for
+    /// them: where it has one name, and something else was understood by it.
+    async fn learn_names(&self, tx: &mut Tx, item: &Item, record: &Record, said: [bool; 3]) -> Result<()> {
+        let entities = item.understanding.as_ref().and_then(|found| found.get("entities"));
+        let only = |kind: &str| match entities?.get(kind)?.as_array()?.as_slice() {
+            [one] => one.get("text")?.as_str(),
+            _ => None,
+        };
+        let lessons = [
+            (record.site_id.map(Meant::Site), suggested(item, "site").map(Meant::Site), "locations"),
+            (
+                record.facility_id.map(Meant::Facility),
+                suggested(item, "facility").map(Meant::Facility),
+                "things",
+            ),
+            (
+                record.category_id.map(Meant::Category),
+                suggested(item, "category").map(Meant::Category),
+                "categories",
+            ),
+        ];
+        for ((meant, understood, kind), _) in lessons.into_iter().zip(said).filter(|(_, said)| *said) {
+            if let (Some(meant), Some(name)) = (meant.filter(|_| meant != understood), only(kind)) {
+                self.learn_alias(tx, item.organisation_id, meant, name).await?;
+            }
+        }
+        Ok(())
     }
 }
 
