@@ -131,9 +131,17 @@ both! {
         let (desk, server, account) = Desk::start(&store).await;
         let channel = account.channel_id.unwrap();
         desk.simulator.push_fault(Fault { times: 8, ..fault(FaultKind::ServerError) });
-        let mut ids: Vec<MessageId> = Vec::new();
-        for n in 0..30 {
-            ids.push(desk.send(&server, channel, &format!("6281{n:06}"), "halo").await);
+        let held = "SELECT COUNT(*) FROM events WHERE kind = 'messaging_account.updated' AND data LIKE '%held%'";
+        for n in 0..8 {
+            desk.send(&server, channel, &format!("6281{n:06}"), "halo").await;
+        }
+        until("somebody is told that the account waits", async || {
+            desk.clock.advance(Duration::from_secs(1));
+            column::<i64>(&store, held, args![]).await == [1]
+        })
+        .await;
+        for n in 8..30 {
+            desk.send(&server, channel, &format!("6281{n:06}"), "halo").await;
         }
         until("everything is decided", async || {
             desk.clock.advance(Duration::from_secs(1));
@@ -144,7 +152,6 @@ both! {
         assert_eq!(uncertain, 8, "as many as there were failures");
         assert_eq!(count(&store, "messages WHERE status = 40").await, 22);
         assert_eq!(desk.simulator.sent().len(), 22);
-        let held = "SELECT COUNT(*) FROM events WHERE kind = 'messaging_account.updated' AND data LIKE '%held%'";
         assert_eq!(column::<i64>(&store, held, args![]).await, [1], "somebody is told once");
         server.stop().await;
     }

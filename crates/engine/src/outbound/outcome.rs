@@ -50,6 +50,8 @@ struct Health {
     refused: Option<(Option<Duration>, String)>,
     /// Gave no answer, or none that could be understood.
     silent: Option<String>,
+    /// How many messages that was.
+    unanswered: i64,
 }
 
 /// What is written once for a batch, after its messages.
@@ -181,6 +183,7 @@ impl Engine {
                     Verdict::Fail => Ended::Failed,
                     Verdict::Uncertain => {
                         health.silent = Some(failure.error.title.clone());
+                        health.unanswered += 1;
                         Ended::Uncertain
                     }
                 };
@@ -252,7 +255,9 @@ impl Engine {
         let until = |failures: i64| {
             if refused || failures >= TROUBLED { now.plus(hold_time(failures, after)) } else { now }
         };
-        let failures = outbound::hold(tx, organisation, account, until, &reason).await?;
+        // Refusals of what was under way together are one; what got no answer is one each.
+        let times = if refused { 1 } else { health.unanswered };
+        let failures = outbound::hold(tx, organisation, account, times, until, &reason).await?;
         if failures == TROUBLED {
             tracing::warn!(%account, reason, "the provider is in trouble; sending slows down to single tries");
             let data = json!({ "sending": "held", "problem": reason });

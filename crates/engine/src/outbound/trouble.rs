@@ -142,12 +142,12 @@ impl Engine {
             Ok(Err(SendFailure { error, .. })) => {
                 outbound::let_go(&mut tx, organisation, id, now).await?;
                 let until = |failures| now.plus(hold_time(failures, None));
-                outbound::hold(&mut tx, organisation, id, until, &error.title).await?;
+                outbound::hold(&mut tx, organisation, id, 1, until, &error.title).await?;
             }
             Err(_) => {
                 outbound::let_go(&mut tx, organisation, id, now).await?;
                 let until = |failures| now.plus(hold_time(failures, None));
-                outbound::hold(&mut tx, organisation, id, until, "The provider does not answer").await?;
+                outbound::hold(&mut tx, organisation, id, 1, until, "The provider does not answer").await?;
             }
         }
         tx.commit().await?;

@@ -7,6 +7,7 @@ use kabar_domain::pacing::{self, Bucket};
 use kabar_domain::{AccountId, OrganisationId, Timestamp};
 use uuid::Uuid;
 
+use super::TROUBLED;
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
@@ -67,21 +68,26 @@ pub(super) async fn advance(
     Ok(())
 }
 
-/// The provider took nothing: nothing more is sent over the account before `until`. How often in a row that was.
+/// The provider took nothing: nothing more is sent over the account before `until`. How often in a row that was; of
+/// many `times` at once only so many count as make [`TROUBLED`] full.
 pub async fn hold(
     tx: &mut Tx,
     organisation: OrganisationId,
     account: AccountId,
+    times: i64,
     until: impl FnOnce(i64) -> Timestamp,
     reason: &str,
 ) -> Result<i64> {
     let row = tx
         .fetch_optional(
             "INSERT INTO outbound_accounts (organisation_id, account_id, next_at, failures, hold_until)
-             VALUES ($1, $2, 0, 1, 0)
-             ON CONFLICT (organisation_id, account_id) DO UPDATE SET failures = outbound_accounts.failures + 1
+             VALUES ($1, $2, 0, CASE WHEN $3 < $4 THEN $3 ELSE $4 END, 0)
+             ON CONFLICT (organisation_id, account_id) DO UPDATE SET failures = CASE
+                 WHEN outbound_accounts.failures >= $4 THEN outbound_accounts.failures + 1
+                 WHEN outbound_accounts.failures + $3 < $4 THEN outbound_accounts.failures + $3
+                 ELSE $4 END
              RETURNING failures",
-            args![organisation, account],
+            args![organisation, account, times, TROUBLED],
         )
         .await?;
     let failures: i64 = row.map_or(Ok(1), |mut row| row.get(0))?;
