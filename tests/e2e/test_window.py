@@ -22,13 +22,14 @@ def line(organisation):
 
 
 def heard(server, line, person, ago):
-    """The conversation of somebody who wrote `ago` seconds ago."""
-    message = wa.message(person, timestamp=str(int(time.time()) - ago))
-    wa.deliver(server, wa.arrival(line.number, message))
+    """The conversation of somebody who wrote `ago` seconds ago, once that counts."""
+    at = int(time.time()) - ago
+    wa.deliver(server, wa.arrival(line.number, wa.message(person, timestamp=str(at))))
 
     def look():
         rows = line.api.all("/conversations", channel_id=line.account.channel_id)
-        return next((row for row in rows if row["contact"]["wa_id"] == person), None)
+        row = next((row for row in rows if row["contact"]["wa_id"] == person), None)
+        return row if row and abs(moment(row["window"]["expires_at"]) - (at + 24 * HOUR)) < 2 else None
 
     return eventually(look)
 
