@@ -270,7 +270,7 @@ def test_a_node_freezes(postgres, make_kabar, simulator, clock):
             second.process.signal(signal.SIGCONT)
         return found
 
-    eventually(frozen_with_a_message, interval=0.03)
+    eventually(frozen_with_a_message, timeout=60, interval=0.08)
     clock.set(1)
     # Settled by its report, if it was frozen after the call.
     eventually(lambda: first.sql(leased) == "")
