@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use desk::{BUDI, Desk, NOW, echoed, fault, text};
 use harness::{ANI, NUMBER, Server, change, column, count, report, until};
+use kabar_domain::Clock;
 use kabar_domain::message::MessageStatus;
 use kabar_domain::outbound::SendPriority;
-use kabar_domain::Clock;
 use kabar_engine::Error;
 use kabar_engine::accounts::{Account, NewAccount};
 use kabar_engine::messages::SendMessage;
