@@ -14,7 +14,7 @@ use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 use crate::rules;
-use crate::understanding::{sentence, severity_of};
+use crate::understanding::{sentence, severity_of, sure};
 use crate::vocabulary::{Place, Vocabulary};
 
 /// Texts of one request at most.
@@ -162,11 +162,6 @@ fn limit(invalid: &mut Invalid, given: Option<i64>, default: usize) -> usize {
         invalid.add("limit", "The limit field must be between 1 and 50.");
     }
     limit.clamp(1, 50) as usize
-}
-
-/// Six digits say as much as the model knows, and read the same everywhere.
-fn sure(score: f32) -> f64 {
-    (f64::from(score) * 1e6).round() / 1e6
 }
 
 const fn spoken(error: FieldError) -> &'static str {

@@ -32,7 +32,7 @@ use flood::{Floods, Flow};
 
 pub(crate) use decide::in_group;
 pub(crate) use flood::LONGEST as LONGEST_FLOOD;
-pub(crate) use read::{Guess, Reading, sentence, severity_of};
+pub(crate) use read::{Guess, Reading, sentence, severity_of, sure};
 pub use replay::Reread;
 
 /// Items in one transaction at most.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::contacts::search_text;
 use crate::error::Result;
-use crate::select::{Select, Window, contains};
+use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
 use crate::{Rows, args, of};
@@ -152,13 +152,7 @@ impl Filter {
     }
 
     fn apply(&self, select: &mut Select) {
-        match self.archived {
-            Some(true) => select.push("AND archived_at IS NOT NULL", Vec::new()),
-            Some(false) => select.push("AND archived_at IS NULL", Vec::new()),
-            None => select,
-        };
-        let pattern = self.search.as_deref().map(|text| contains(text).value());
-        select.push_some(r"AND search LIKE ? ESCAPE '\'", pattern);
+        select.push_listed(self.archived, self.search.as_deref());
     }
 }
 

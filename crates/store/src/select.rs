@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::store::Db;
-use crate::value::{Row, Value};
+use crate::value::{Bind, Row, Value};
 
 /// A statement that grows, its parameters numbered as they come.
 #[derive(Debug)]
@@ -51,6 +51,18 @@ impl Select {
         values.resize(values.len().next_power_of_two(), last);
         let marks = vec!["?"; values.len()].join(", ");
         self.push(&format!("{sql} ({marks})"), values)
+    }
+
+    /// Adds what lists of things that can be archived are asked for: in or out of use (both without it), and a text in
+    /// lower case, looked for anywhere in `search`.
+    pub fn push_listed(&mut self, archived: Option<bool>, search: Option<&str>) -> &mut Self {
+        match archived {
+            Some(true) => self.push("AND archived_at IS NOT NULL", Vec::new()),
+            Some(false) => self.push("AND archived_at IS NULL", Vec::new()),
+            None => self,
+        };
+        let pattern = search.map(|text| contains(text).value());
+        self.push_some(r"AND search LIKE ? ESCAPE '\'", pattern)
     }
 
     pub async fn fetch(self, db: &mut impl Db) -> Result<Vec<Row>> {

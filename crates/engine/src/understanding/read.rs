@@ -70,6 +70,11 @@ pub(crate) const fn severity_of(severity: kabar_understanding::Severity) -> Seve
     }
 }
 
+/// Six digits say as much as the model knows, and read the same everywhere.
+pub(crate) fn sure(score: f32) -> f64 {
+    (f64::from(score) * 1e6).round() / 1e6
+}
+
 /// `fault: bocor`; the words alone where nothing names what they speak of.
 pub(crate) fn sentence(reason: &Reason) -> String {
     match (reason.why.as_str(), reason.text.as_str()) {
@@ -171,8 +176,7 @@ impl Reading {
         let of_thing = place.thing.as_ref().and_then(|(thing, _)| thing.category_id);
         Self {
             class: class_of(analysis.classification.class),
-            // Six digits say as much as the model knows, and read the same everywhere.
-            confidence: (f64::from(analysis.classification.confidence) * 1e6).round() / 1e6,
+            confidence: sure(analysis.classification.confidence),
             severity: analysis.severity.as_ref().map(|found| severity_of(found.severity)),
             category: category(&analysis, vocabulary, of_thing),
             site: place.site,
