@@ -130,25 +130,22 @@ impl Engine {
         let asked = tokio::time::timeout(PROBE / 2, self.ask_provider(account)).await;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        match asked {
+        outbound::let_go(&mut tx, organisation, id, now).await?;
+        let trouble = match asked {
             Ok(Ok(())) => {
                 self.flights.set_probed(id, Some(account.failures));
-                outbound::let_go(&mut tx, organisation, id, now).await?;
+                None
             }
             Ok(Err(failure)) if failure.verdict == Verdict::PauseAccount => {
-                outbound::let_go(&mut tx, organisation, id, now).await?;
                 self.pause(&mut tx, organisation, id, &failure.error, now).await?;
+                None
             }
-            Ok(Err(SendFailure { error, .. })) => {
-                outbound::let_go(&mut tx, organisation, id, now).await?;
-                let until = |failures| now.plus(hold_time(failures, None));
-                outbound::hold(&mut tx, organisation, id, 1, until, &error.title).await?;
-            }
-            Err(_) => {
-                outbound::let_go(&mut tx, organisation, id, now).await?;
-                let until = |failures| now.plus(hold_time(failures, None));
-                outbound::hold(&mut tx, organisation, id, 1, until, "The provider does not answer").await?;
-            }
+            Ok(Err(SendFailure { error, .. })) => Some(error.title),
+            Err(_) => Some("The provider does not answer".to_owned()),
+        };
+        if let Some(reason) = trouble {
+            let until = |failures| now.plus(hold_time(failures, None));
+            outbound::hold(&mut tx, organisation, id, 1, until, &reason).await?;
         }
         tx.commit().await?;
         self.outbound_ready.notify_one();
