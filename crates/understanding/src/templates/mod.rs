@@ -99,6 +99,8 @@ pub struct Parsed {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Validity {
     pub valid: bool,
+    /// The definition's name; none for free text.
+    pub template: Option<String>,
     pub missing: Vec<String>,
     pub errors: BTreeMap<String, FieldError>,
 }

@@ -164,6 +164,7 @@ pub fn validate(text: &str, definitions: &[Definition], wanted: Option<&str>) ->
         parsed.errors.into_iter().partition(|(_, error)| *error == FieldError::Missing);
     Validity {
         valid: missing.is_empty() && errors.is_empty(),
+        template: Some(parsed.template),
         missing: missing.into_keys().collect(),
         errors,
     }
