@@ -83,3 +83,39 @@ def test_settings_of_operations_are_checked(organisation, api):
     right = {"operations": {"threshold": 0.9, "digest_at": "06:30", "acknowledge": True}, "theme": "dark"}
     data(api.put(path, {"settings": right}))
     assert data(api.get(path))["settings"] == right
+
+
+def test_history_is_read_again_after_a_new_model(server, organisation, api):
+    data(api.put(f"/organisations/{organisation.id}", {"settings": {"operations": {"auto_convert": False}}}))
+    texts = ["AC bocor di lobi", "sudah diganti, normal", "halo", "pompa mati", "besok rapat"]
+    made = {text: data(api.post("/inbox", {"text": text}))["id"] for text in texts}
+    api.understood()
+    dismissed, corrected = made.pop("pompa mati"), made.pop("besok rapat")
+    data(api.post(f"/inbox/{dismissed}/dismiss", {}))
+    # As an older model may have left them.
+    before = {item["id"]: item for item in api.understood()}
+    server.sql("UPDATE inbox_items SET class = 1, confidence = 0.4 WHERE status <> 3")
+    data(api.post(f"/inbox/{corrected}/reclassify", {"class": "problem"}))
+    slug = data(api.get(f"/organisations/{organisation.id}"))["slug"]
+
+    said = server.run("understand", "--replay", "--organisation", slug)
+    assert "Read again: 5 items, of which 3 are of another class now." in said
+    after = {item["id"]: item for item in api.understood()}
+    for item in made.values():
+        for field in ("class", "confidence", "reasons", "suggestions", "status"):
+            assert after[item][field] == before[item][field]
+    assert (after[dismissed]["status"], after[dismissed]["class"]) == ("dismissed", "problem")
+    assert after[corrected]["class"] == "problem", "a person said so"
+    assert not api.all("/problems") and not api.all("/work-updates"), "reading again makes nothing"
+    assert "Read again: 0 items" in server.run(
+        "understand", "--replay", "--organisation", organisation.id, "--since", "2999-01-01T00:00:00+00:00"
+    )
+
+
+def test_what_cannot_be_read_again_is_said(server):
+    unknown = server.cli("understand", "--replay", "--organisation", "nobody-here")
+    assert unknown.returncode != 0 and "there is no organisation `nobody-here`" in unknown.stderr
+    aimless = server.cli("understand")
+    assert aimless.returncode != 0 and "--replay" in aimless.stderr
+    unclear = server.cli("understand", "--replay", "--since", "yesterday")
+    assert unclear.returncode != 0 and "2026-05-01T00:00:00+00:00" in unclear.stderr

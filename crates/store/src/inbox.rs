@@ -104,7 +104,8 @@ pub struct Filter {
 
 impl Filter {
     fn apply(self, select: &mut Select) {
-        // Written out, not a parameter: only then can a planner tell that the index of handled items has them.
+        // Written out, not parameters: only then can a planner tell that the indexes of handled items, and of those
+        // that are not chatter, have them.
         match self.status {
             Some(InboxStatus::New) => select.push("AND i.status = 1", Vec::new()),
             Some(status) => {
@@ -112,7 +113,13 @@ impl Filter {
             }
             None => select,
         };
-        select.push_some("AND i.class = ?", self.class.map(Bind::value));
+        match self.class {
+            Some(InboxClass::Unknown) => select.push("AND i.class = 1", Vec::new()),
+            Some(class) => {
+                select.push(&format!("AND i.class = {} AND i.class <> 1", class.code()), Vec::new())
+            }
+            None => select,
+        };
         select.push_some("AND i.channel_id = ?", self.channel.map(Bind::value));
         select.push_some("AND i.digest_id = ?", self.digest.map(Bind::value));
     }

@@ -1,5 +1,6 @@
 //! Reading all of history again, after a new model. What people decided, what became of items and what was said stay.
 
+use kabar_domain::channel::InboxStatus;
 use kabar_domain::{InboxItemId, OrganisationId, Timestamp};
 use kabar_store::understanding;
 use kabar_store::{counters, organisations};
@@ -79,7 +80,9 @@ impl Engine {
             if was.confidence.is_none() {
                 continue;
             }
-            let again = reading.written(item, &was, was.status, None);
+            // Why a person is to look at it comes last, and still holds.
+            let note = was.reasons.last().filter(|_| was.status == InboxStatus::NeedsReview).cloned();
+            let again = reading.written(item, &was, was.status, note);
             changed += u64::from(again.class != was.class);
             written.push(again);
         }

@@ -13,5 +13,6 @@ mod lists;
 mod log;
 mod organisations;
 mod place;
+mod records;
 mod reopen;
 mod support;
