@@ -15,6 +15,7 @@ mod request_id;
 mod routes;
 mod server;
 mod state;
+mod web;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub fn router(state: ApiState) -> axum::Router {
     };
     axum::Router::from(routes::all())
         .merge(routes::docs::routes(&document))
+        .merge(web::routes())
         .fallback(|request: Request| async move { Error::no_route(request.uri().path()) })
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(state.clone(), idempotency::answer_once))

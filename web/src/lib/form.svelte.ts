@@ -1,0 +1,44 @@
+/** A form on its way to the API: busy, refused by field, or failed. */
+import { asFailure, type Failure } from './api/failure';
+
+export class Form {
+  busy = $state(false);
+  failure = $state.raw<Failure>();
+
+  /** The first error of a field, or of one inside it (`origins` has `origins.0`). */
+  error = (field: string): string | undefined => {
+    const errors = this.failure?.errors ?? {};
+    const name = Object.keys(errors).find((it) => it === field || it.startsWith(field + '.'));
+    return name === undefined ? undefined : errors[name]?.[0];
+  };
+
+  /** What no field of `shown` says. */
+  rest = (shown: string[]): string | undefined => {
+    if (!this.failure) return;
+    const names = Object.keys(this.failure.errors);
+    const other = names.find((name) => !shown.some((it) => name === it || name.startsWith(it + '.')));
+    if (names.length > 0) return other === undefined ? undefined : this.failure.errors[other]?.[0];
+    return this.failure.text;
+  };
+
+  clear = (): void => {
+    this.failure = undefined;
+  };
+
+  /** Runs `send` unless it runs already; true when it went well. Otherwise the first refused field gets the focus. */
+  submit = async (send: () => Promise<void>): Promise<boolean> => {
+    if (this.busy) return false;
+    this.busy = true;
+    this.failure = undefined;
+    try {
+      await send();
+      return true;
+    } catch (error) {
+      this.failure = asFailure(error);
+      requestAnimationFrame(() => document.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
+      return false;
+    } finally {
+      this.busy = false;
+    }
+  };
+}
