@@ -18,7 +18,12 @@ METHODS = ("get", "post", "put", "patch", "delete")
 # Open to everyone by nature.
 PUBLIC = {("post", "/api/v1/auth/login")}
 # Open to every token, whatever its abilities: about the token itself.
-ANY_ABILITY = {("get", "/api/v1/auth/me"), ("get", "/api/v1/user/me"), ("post", "/api/v1/auth/logout")}
+ANY_ABILITY = {
+    ("get", "/api/v1/auth/me"),
+    ("get", "/api/v1/user/me"),
+    ("get", "/api/v1/auth/session"),
+    ("post", "/api/v1/auth/logout"),
+}
 # Outside /api/v1: signed by the provider, or made to be read without signing in.
 OTHER = re.compile(r"^/(webhooks/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
 

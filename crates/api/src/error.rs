@@ -121,7 +121,7 @@ impl From<kabar_engine::Error> for Error {
         use kabar_engine::Error as Engine;
         let status = match &error {
             Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
-            Engine::MissingAbility(_) | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
+            Engine::MissingAbility(_) | Engine::OutOfReach | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
             Engine::Invalid(_)
             | Engine::CapabilityMissing { .. }

@@ -8,12 +8,15 @@ mod data;
 mod demo;
 mod error;
 mod extract;
+mod html;
 mod idempotency;
 mod openapi;
 mod page;
+mod pages;
 mod request_id;
 mod routes;
 mod server;
+mod session;
 mod state;
 mod web;
 
@@ -44,6 +47,7 @@ pub fn router(state: ApiState) -> axum::Router {
     axum::Router::from(routes::all())
         .merge(routes::docs::routes(&document))
         .merge(web::routes())
+        .merge(pages::routes())
         .fallback(|request: Request| async move { Error::no_route(request.uri().path()) })
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(state.clone(), idempotency::answer_once))

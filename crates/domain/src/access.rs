@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::text_enum;
+use crate::{ChannelId, SiteId};
+
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,6 +131,31 @@ impl FromStr for Role {
             .into_iter()
             .find(|role| role.as_str() == text)
             .ok_or_else(|| format!("unknown role `{text}`; use owner, admin, supervisor, agent or viewer"))
+    }
+}
+
+text_enum! {
+    /// What a token is for.
+    TokenKind {
+        /// A program's, or one of a person's devices.
+        Token = 1, "token";
+        /// A browser's, good as a cookie only.
+        Session = 2, "session";
+        /// An app's, given by a person on the consent page.
+        App = 3, "app";
+    }
+}
+
+/// What of an organisation a token is bound to. An empty one is bound to nothing: it reaches everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    pub channels: Option<Vec<ChannelId>>,
+    pub sites: Option<Vec<SiteId>>,
+}
+
+impl Reach {
+    pub const fn is_everything(&self) -> bool {
+        self.channels.is_none() && self.sites.is_none()
     }
 }
 

@@ -132,6 +132,8 @@ ids! {
     /// A notification on its way to one recipient.
     NotificationLegId,
     NotificationTemplateId,
+    /// A program of others that people may connect.
+    AppId,
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub mod outbound;
 pub mod pacing;
 pub mod webhook;
 
-pub use access::{Abilities, Ability, Role};
+pub use access::{Abilities, Ability, Reach, Role, TokenKind};
 pub use clock::{Clock, Timestamp};
 pub use event::EventFilter;
 pub use id::*;

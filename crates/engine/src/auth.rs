@@ -4,11 +4,12 @@ mod limiter;
 mod login;
 mod me;
 pub(crate) mod password;
+mod session;
 pub(crate) mod token;
 
 use std::time::Duration;
 
-use kabar_domain::{Abilities, Ability, OrganisationId, Role, Timestamp, UserId};
+use kabar_domain::{Abilities, Ability, OrganisationId, Reach, Role, Timestamp, TokenKind, UserId};
 use kabar_store::tokens::{self, Key, Named};
 use kabar_store::users;
 use subtle::ConstantTimeEq;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 pub use limiter::LoginLimiter;
 pub use login::{Login, LoginOutcome};
 pub use me::Me;
+use session::IDLE;
 
 /// A use is recorded when the last one recorded is at least this old.
 const TOUCH_AFTER: Duration = Duration::from_mins(1);
@@ -36,10 +38,20 @@ pub struct Principal {
     pub token_abilities: Abilities,
     /// The token is good for this organisation only.
     pub bound: bool,
+    /// It is a browser that calls, by its cookie.
+    pub session: bool,
+    /// The channels and sites the token is bound to.
+    pub reach: Reach,
 }
 
 impl Principal {
+    /// For operations on all that an organisation has: tokens bound to channels or sites are refused.
     pub fn require(&self, ability: Ability) -> Result<()> {
+        self.may(ability)?;
+        if self.reach.is_everything() { Ok(()) } else { Err(Error::OutOfReach) }
+    }
+
+    pub(crate) fn may(&self, ability: Ability) -> Result<()> {
         if self.abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
     }
 
@@ -49,10 +61,19 @@ impl Principal {
     }
 }
 
+fn belongs_nowhere() -> Error {
+    Error::Forbidden("You do not belong to an organisation.".into())
+}
+
 impl Engine {
     /// Who presents `token`, in the organisation that the request names (by id or slug), else the token's own, else
     /// the person's default.
     pub async fn authenticate(&self, token: &str, organisation: Option<&str>) -> Result<Principal> {
+        self.identify(token, organisation, false).await
+    }
+
+    /// [`Engine::authenticate`], of a browser's session or of any other token, and never of one as the other.
+    async fn identify(&self, token: &str, organisation: Option<&str>, session: bool) -> Result<Principal> {
         let presented = token::Presented::parse(token).ok_or(Error::Unauthenticated)?;
         let named = match organisation {
             None => Named::Nothing,
@@ -65,7 +86,8 @@ impl Engine {
         let same = bool::from(found.hash.as_bytes().ct_eq(presented.hash.as_bytes()));
         let now = self.clock.now();
         let expired = found.expires_at.is_some_and(|at| at <= now);
-        if !same || expired || found.disabled_at.is_some() {
+        let is_session = found.kind == TokenKind::Session;
+        if !same || expired || found.disabled_at.is_some() || is_session != session {
             return Err(Error::Unauthenticated);
         }
         let asked = !matches!(named, Named::Nothing);
@@ -82,11 +104,11 @@ impl Engine {
                 .await?
                 .first()
                 .map(|membership| (membership.organisation_id, membership.role))
-                .ok_or_else(|| Error::Forbidden("You do not belong to an organisation.".into()))?,
+                .ok_or_else(belongs_nowhere)?,
         };
         drop(reader);
         if found.last_used_at.is_none_or(|at| now.since(at) >= TOUCH_AFTER) {
-            self.touch_token(found.id, now);
+            self.touch_token(found.id, now, session.then(|| now.plus(IDLE)));
         }
         let token_abilities = Abilities::from_names(found.abilities.iter().map(String::as_str));
         Ok(Principal {
@@ -97,6 +119,8 @@ impl Engine {
             abilities: token_abilities.meet(role.abilities()),
             token_abilities,
             bound: found.bound_to.is_some(),
+            session,
+            reach: found.reach,
         })
     }
 
@@ -116,12 +140,12 @@ impl Engine {
     }
 
     /// Records the use apart from the request: a busy or full database must not hold up or fail a read.
-    fn touch_token(&self, id: i64, now: Timestamp) {
+    fn touch_token(&self, id: i64, now: Timestamp, expires_at: Option<Timestamp>) {
         let store = self.store.clone();
         tokio::spawn(async move {
             let touched = async {
                 let mut tx = store.begin().await?;
-                tokens::touch(&mut tx, id, now, now.minus(TOUCH_AFTER)).await?;
+                tokens::touch(&mut tx, id, now, now.minus(TOUCH_AFTER), expires_at).await?;
                 tx.commit().await
             };
             if let Err(error) = touched.await {

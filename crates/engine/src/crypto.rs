@@ -121,8 +121,12 @@ pub fn random_text(length: usize) -> Result<String> {
     Ok(text)
 }
 
+pub fn sha256(data: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, data).as_ref().to_vec()
+}
+
 pub fn sha256_hex(data: &[u8]) -> String {
-    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, data).as_ref())
+    hex(&sha256(data))
 }
 
 pub fn hex(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kabar_domain::hours::local;
 use kabar_domain::operations::Severity;
-use kabar_domain::{Abilities, Ability, OrganisationId, Role, SiteId, Timestamp, UserId};
+use kabar_domain::{Abilities, Ability, OrganisationId, Reach, Role, SiteId, Timestamp, UserId};
 use kabar_store::digests::{self, Supervised};
 use kabar_store::users;
 use tokio_util::sync::CancellationToken;
@@ -143,6 +143,8 @@ impl Engine {
             abilities: send,
             token_abilities: send,
             bound: true,
+            session: false,
+            reach: Reach::default(),
         };
         Box::pin(self.send_notification(&principal, request)).await?;
         Ok(())

@@ -12,6 +12,7 @@ use kabar_store::log::{Lag, LogReader, LogWriter};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::Config;
 use crate::crypto::MasterKey;
@@ -136,6 +137,11 @@ impl Engine {
     /// The clock the engine was given.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// The server's address as browsers and providers see it.
+    pub fn public_url(&self) -> &Url {
+        &self.config.public_url
     }
 
     /// Starts taking webhooks, applying and sending.
@@ -273,6 +279,7 @@ impl Engine {
         self.announce_uncertain().await?;
         self.sync_stale_templates().await?;
         self.seed_categories().await?;
+        self.announce_expiring_tokens().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
@@ -281,6 +288,7 @@ impl Engine {
         while log.prune(before, PRUNE).await? == PRUNE as u64 {}
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
+        kabar_store::tokens::forget_sessions(&mut tx, now).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;

@@ -19,6 +19,9 @@ pub enum Error {
     Credentials,
     #[error("This token lacks the `{0}` ability.")]
     MissingAbility(Ability),
+    /// The operation is about more than the channels or sites that the token is bound to.
+    #[error("This token is bound to channels or sites, and this is about more than those.")]
+    OutOfReach,
     #[error("{0}")]
     Forbidden(String),
     /// The resource's name, as in `Contact`.

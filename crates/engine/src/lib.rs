@@ -38,6 +38,7 @@ pub mod places;
 pub mod records;
 pub mod services;
 pub mod templates;
+pub mod tokens;
 pub mod understanding;
 pub mod users;
 pub mod visibility;

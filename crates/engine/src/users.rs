@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kabar_domain::{Ability, OrganisationId, Role, UserId};
+use kabar_domain::{Ability, OrganisationId, Reach, Role, TokenKind, UserId};
 use kabar_store::events::NewEvent;
 use kabar_store::tokens::NewToken;
 use kabar_store::{organisations, tokens, users};
@@ -15,6 +15,7 @@ use crate::Engine;
 use crate::auth::{password, token};
 use crate::crypto::{random_text, sha256_hex};
 use crate::error::{Error, Invalid, Result};
+use crate::tokens::announce_at;
 
 /// A person to create.
 #[derive(Clone, Copy)]
@@ -193,13 +194,18 @@ impl Engine {
             }
         };
         let now = self.clock.now();
+        let expires_at = request.expires_in.map(|lifetime| now.plus(lifetime));
         let new = NewToken {
+            kind: TokenKind::Token,
+            app_id: None,
+            reach: &Reach::default(),
+            announce_at: organisation_id.and_then(|_| announce_at(now, expires_at)),
             user_id: user.id,
             organisation_id,
             name,
             hash: &sha256_hex(secret.as_bytes()),
             abilities: &abilities,
-            expires_at: request.expires_in.map(|lifetime| now.plus(lifetime)),
+            expires_at,
             created_at: now,
         };
         let id = tokens::insert(&mut tx, &new).await?;

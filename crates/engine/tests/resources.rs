@@ -4,7 +4,7 @@
 use kabar_domain::channel::{ChannelStatus, InboxClass, InboxStatus};
 use kabar_domain::inbound::IdentityKind;
 use kabar_domain::message::{MessageKind, Platform};
-use kabar_domain::{Abilities, Ability, Clock, OrganisationId, Role, UserId};
+use kabar_domain::{Abilities, Ability, Clock, OrganisationId, Reach, Role, UserId};
 use kabar_engine::accounts::{Account, AccountChange, NewAccount};
 use kabar_engine::channels::{ChannelChange, ChannelQuery, NewChannel};
 use kabar_engine::contacts::ContactUpsert;
@@ -41,6 +41,8 @@ fn caller(clock: &Clock, organisation_id: OrganisationId, abilities: &[Ability])
         abilities: Abilities::of(abilities),
         token_abilities: Abilities::of(abilities),
         bound: true,
+        session: false,
+        reach: Reach::default(),
     }
 }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "groups", include_str!("../migrations/0008_groups.sql")),
     (9, "operations", include_str!("../migrations/0009_operations.sql")),
     (10, "priorities", include_str!("../migrations/0010_priorities.sql")),
+    (11, "access", include_str!("../migrations/0011_access.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
 ];
 

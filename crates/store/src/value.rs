@@ -207,7 +207,8 @@ ids!(
     kabar_domain::NotificationId,
     kabar_domain::SubjectId,
     kabar_domain::NotificationLegId,
-    kabar_domain::NotificationTemplateId
+    kabar_domain::NotificationTemplateId,
+    kabar_domain::AppId
 );
 
 macro_rules! codes {
@@ -250,7 +251,8 @@ codes!(
     kabar_domain::operations::RecordKind,
     kabar_domain::operations::Severity,
     kabar_domain::operations::ProblemStatus,
-    kabar_domain::operations::EvidenceStage
+    kabar_domain::operations::EvidenceStage,
+    kabar_domain::TokenKind
 );
 
 /// One result row.

@@ -6,9 +6,11 @@ use http::{HeaderMap, header};
 use kabar_engine::Principal;
 
 use crate::error::{Error, Result};
+use crate::session;
 use crate::state::ApiState;
 
-/// The caller: `Authorization: Bearer …` or `X-API-Key: …`, in the organisation `X-Organisation-Id` names.
+/// The caller: `Authorization: Bearer …`, `X-API-Key: …` or a browser's session, in the organisation
+/// `X-Organisation-Id` names.
 #[derive(Debug)]
 pub(crate) struct Auth(pub Principal);
 
@@ -28,12 +30,20 @@ impl FromRequestParts<ApiState> for Auth {
         if let Some(principal) = parts.extensions.get::<Principal>() {
             return Ok(Self(principal.clone()));
         }
-        let token = token(&parts.headers).ok_or(kabar_engine::Error::Unauthenticated)?;
         // A name that is no text is nobody's.
         let organisation =
             parts.headers.get("x-organisation-id").map(|value| value.to_str().unwrap_or("?").trim());
         let organisation = organisation.filter(|name| !name.is_empty());
-        let principal = state.engine.authenticate(token, organisation).await?;
+        let engine = &state.engine;
+        let principal = if let Some(token) = token(&parts.headers) {
+            engine.authenticate(token, organisation).await?
+        } else {
+            let session = session::presented(&parts.headers, engine);
+            let session = session.ok_or(kabar_engine::Error::Unauthenticated)?;
+            let principal = engine.authenticate_session(session, organisation).await?;
+            session::check(&parts.method, &parts.headers, engine, &principal)?;
+            principal
+        };
         parts.extensions.insert(principal.clone());
         Ok(Self(principal))
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, State};
-use http::StatusCode;
+use axum::response::{AppendHeaders, IntoResponse};
+use http::{StatusCode, header};
 use kabar_domain::{OrganisationId, Timestamp, UserId};
 use kabar_engine::auth::{Login, Me};
 use kabar_engine::users;
@@ -15,6 +16,7 @@ use utoipa_axum::routes;
 use crate::data::{Data, Time, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json};
+use crate::session;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -22,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(login))
         .routes(routes!(get_me))
         .routes(routes!(get_user_me))
+        .routes(routes!(get_session))
         .routes(routes!(logout))
 }
 
@@ -120,6 +123,22 @@ impl From<Me> for Caller {
     }
 }
 
+#[derive(Serialize, ToSchema)]
+struct BrowserSession {
+    user: User,
+    organisations: Vec<Membership>,
+    /// The one that requests without `X-Organisation-Id` are about.
+    organisation: Option<Membership>,
+    /// What the caller may do in it: of `read`, `write`, `send` and `admin`.
+    #[schema(value_type = Vec<String>)]
+    abilities: Vec<&'static str>,
+    /// For the header `X-CSRF-Token`; null for a token that is no browser's session.
+    csrf_token: Option<String>,
+    /// When the session ends unless it is used: 30 days after its last use.
+    #[schema(value_type = Option<Time>)]
+    expires_at: Option<Timestamp>,
+}
+
 /// Signs in with e-mail and password.
 ///
 /// The token is good for 30 days in all of the person's organisations. Five failures in a minute close the account for
@@ -155,20 +174,45 @@ async fn login(
 }
 
 /// The caller: person, token and organisations.
-#[utoipa::path(get, path = "/api/v1/auth/me", tag = "Auth", responses((status = 200, body = Data<Caller>)))]
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "Auth",
+    security(("bearer" = [])), responses((status = 200, body = Data<Caller>)))]
 async fn get_me(State(state): State<ApiState>, Auth(caller): Auth) -> Result<axum::Json<Data<Caller>>> {
     Ok(data(state.engine.me(&caller).await?.into()))
 }
 
 /// Another name of `/auth/me`.
-#[utoipa::path(get, path = "/api/v1/user/me", tag = "Auth", responses((status = 200, body = Data<Caller>)))]
+#[utoipa::path(get, path = "/api/v1/user/me", tag = "Auth",
+    security(("bearer" = [])), responses((status = 200, body = Data<Caller>)))]
 async fn get_user_me(state: State<ApiState>, auth: Auth) -> Result<axum::Json<Data<Caller>>> {
     get_me(state, auth).await
 }
 
+/// What a page of the web app needs to know: who is signed in, where, what they may do there, and the CSRF token.
+///
+/// Requests that carry the session's cookie and change something must carry `csrf_token` in the header `X-CSRF-Token`;
+/// without it they are a 419.
+#[utoipa::path(get, path = "/api/v1/auth/session", tag = "Auth", security(("bearer" = [])),
+    responses((status = 200, body = Data<BrowserSession>)))]
+async fn get_session(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+) -> Result<axum::Json<Data<BrowserSession>>> {
+    let me = state.engine.me(&caller).await?;
+    let current = me.organisations.iter().find(|place| place.organisation_id == caller.organisation_id);
+    Ok(data(BrowserSession {
+        organisation: current.cloned().map(Into::into),
+        organisations: me.organisations.into_iter().map(Into::into).collect(),
+        user: me.user.into(),
+        abilities: caller.abilities.names(),
+        csrf_token: caller.session.then(|| state.engine.csrf_token(&caller)),
+        expires_at: me.token.expires_at,
+    }))
+}
+
 /// Ends the token of this request; others of the person go on.
-#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "Auth", responses((status = 204)))]
-async fn logout(State(state): State<ApiState>, Auth(caller): Auth) -> Result<StatusCode> {
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "Auth", security(("bearer" = [])), responses((status = 204)))]
+async fn logout(State(state): State<ApiState>, Auth(caller): Auth) -> Result<impl IntoResponse> {
     state.engine.logout(&caller).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let forget = caller.session.then(|| AppendHeaders([(header::SET_COOKIE, session::end(&state.engine))]));
+    Ok((StatusCode::NO_CONTENT, forget, ()))
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kabar_domain::Abilities;
+use kabar_domain::{Abilities, Reach, TokenKind};
 use kabar_store::tokens::{self, NewToken};
 use kabar_store::users::{self, Membership, User};
 
@@ -35,9 +35,9 @@ pub struct LoginOutcome {
 }
 
 impl Engine {
-    /// A new token for a person. An unknown address, a wrong password and a disabled person get the same answer
+    /// The person with this password. An unknown address, a wrong password and a disabled person get the same answer
     /// after the same time.
-    pub async fn login(&self, login: Login) -> Result<LoginOutcome> {
+    pub(super) async fn check_password(&self, login: &Login) -> Result<User> {
         let email = login.email.trim().to_lowercase();
         let mut invalid = Invalid::default();
         invalid.require("email", !email.is_empty());
@@ -62,7 +62,12 @@ impl Engine {
         };
         limiter.succeeded(&email);
         drop(permit);
+        Ok(user)
+    }
 
+    /// A new token for a person.
+    pub async fn login(&self, login: Login) -> Result<LoginOutcome> {
+        let user = self.check_password(&login).await?;
         let mut tx = self.store.begin().await?;
         let organisations = users::memberships(&mut tx, user.id, None).await?;
         let abilities = organisations.iter().fold(Abilities::default(), |all, membership| {
@@ -75,6 +80,10 @@ impl Engine {
         let id = tokens::insert(
             &mut tx,
             &NewToken {
+                kind: TokenKind::Token,
+                app_id: None,
+                reach: &Reach::default(),
+                announce_at: None,
                 user_id: user.id,
                 organisation_id: None,
                 name: &name,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kabar_domain::{Abilities, Ability, Clock, OrganisationId, Role, UserId};
+use kabar_domain::{Abilities, Ability, Clock, OrganisationId, Reach, Role, UserId};
 use kabar_engine::accounts::{Account, NewAccount};
 use kabar_engine::crypto::MasterKey;
 use kabar_engine::{Config, Engine, Principal, Running};
@@ -59,6 +59,8 @@ pub fn admin(clock: &Clock, organisation_id: OrganisationId) -> Principal {
         abilities: Abilities::of(&[Ability::Admin]),
         token_abilities: Abilities::of(&[Ability::Admin]),
         bound: true,
+        session: false,
+        reach: Reach::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kabar_domain::{Clock, OrganisationId, Role, UserId};
+use kabar_domain::{Clock, OrganisationId, Reach, Role, TokenKind, UserId};
 use kabar_store::tokens::{Key, Named, NewToken};
 use kabar_store::users::User;
 use kabar_store::{Store, tokens, users};
@@ -32,6 +32,10 @@ async fn person(store: &Store, clock: &Clock, email: &str, places: &[(Organisati
 async fn token(store: &Store, clock: &Clock, user: UserId, bound: Option<OrganisationId>, hash: &str) -> i64 {
     let mut tx = store.begin().await.unwrap();
     let new = NewToken {
+        kind: TokenKind::Token,
+        app_id: None,
+        reach: &Reach::default(),
+        announce_at: None,
         user_id: user,
         organisation_id: bound,
         name: "test",
@@ -139,7 +143,7 @@ both! {
         let mut tx = store.begin().await.unwrap();
         for (after, recorded) in [(0, 0), (59, 0), (61, 61)] {
             let now = start.plus(Duration::from_secs(after));
-            tokens::touch(&mut tx, id, now, now.minus(Duration::from_mins(1))).await.unwrap();
+            tokens::touch(&mut tx, id, now, now.minus(Duration::from_mins(1)), None).await.unwrap();
             let token = tokens::by_id(&mut tx, id).await.unwrap().unwrap();
             assert_eq!(token.last_used_at, Some(start.plus(Duration::from_secs(recorded))));
         }

@@ -8,6 +8,8 @@ use kabar_domain::operations::Severity;
 use kabar_engine::records::Named;
 use kabar_engine::visibility::{Durations, Report};
 
+use crate::html::{said, text};
+
 const STYLE: &str = "
 :root { color-scheme: light; --ink: #1c2126; --faint: #5f6b76; --line: #d7dde2; --wash: #f3f5f7; }
 * { box-sizing: border-box; }
@@ -32,26 +34,6 @@ tr { break-inside: avoid; } thead { display: table-header-group; }
 @page { margin: 15mm 12mm; }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; } h2 { break-after: avoid; } .wide { overflow: visible; } }
 ";
-
-/// Text that is nothing but text, whoever wrote it.
-fn text(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            letter => safe.push(letter),
-        }
-    }
-    safe
-}
-
-/// What somebody called something, in its own direction of writing.
-fn said(words: &str) -> String {
-    format!("<bdi>{}</bdi>", text(words))
-}
 
 struct Page<'a> {
     report: &'a Report,
