@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -39,13 +40,7 @@ pub fn openapi() -> OpenApi {
     let mut schemas = Vec::new();
     ErrorBody::schemas(&mut schemas);
     components.schemas.extend(schemas);
-    components
-        .security_schemes
-        .insert("bearer".into(), SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)).into());
-    components.security_schemes.insert(
-        "api_key".into(),
-        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))).into(),
-    );
+    components.security_schemes.extend(schemes().map(|(name, scheme)| (name, scheme.into())));
     for (_, name, description) in COMMON {
         components.responses.insert(name.to_owned(), RefOr::T(error_response(description)));
     }
@@ -104,16 +99,60 @@ fn describe_answers(operation: &mut Operation) {
     }
 }
 
-/// What all operations of the API have in common, and so no handler repeats. An operation that declares
-/// `security(())` is open.
+/// The ways to sign in.
+fn schemes() -> [(String, SecurityScheme); 3] {
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.description = Some(
+        "Issue a token from /app/integrations/api-tokens and pass it as Authorization: Bearer …. Tokens carry abilities \
+         (read / write / send / admin; admin implies the others): each operation names those of which it needs one, here \
+         and in `x-required-ability`, and rejects calls that lack it."
+            .into(),
+    );
+    let key = ApiKeyValue::with_description("X-API-Key", "The same token in another header.");
+    let session = ApiKeyValue::with_description(
+        "kabar_session",
+        "The session of a browser that signed in at /login (`__Host-kabar_session` behind https). Requests that change \
+         something also need the header `X-CSRF-Token`, from `GET /api/v1/auth/session`; without it they are a 419.",
+    );
+    [
+        ("bearer".into(), SecurityScheme::Http(bearer)),
+        ("api_key".into(), SecurityScheme::ApiKey(ApiKey::Header(key))),
+        ("session".into(), SecurityScheme::ApiKey(ApiKey::Cookie(session))),
+    ]
+}
+
+/// The abilities that an operation declares, any of which it needs; `None` when it is open to everybody.
+///
+/// `security(())` declares an open one, `security(("bearer" = ["read"]))` one that needs `read`, and
+/// `security(("bearer" = []))` one that every token may call.
+fn declared(operation: &Operation) -> Option<Vec<String>> {
+    let declared = serde_json::to_value(&operation.security).unwrap_or_default();
+    let requirements: Vec<BTreeMap<String, Vec<String>>> =
+        serde_json::from_value(declared).unwrap_or_default();
+    if operation.security.is_some() && requirements.iter().all(BTreeMap::is_empty) {
+        return None;
+    }
+    Some(requirements.into_iter().flat_map(BTreeMap::into_values).flatten().collect())
+}
+
+/// What all operations of the API have in common, and so no handler repeats.
 fn complete(operation: &mut Operation, method: &str) {
-    let open = operation.security.is_some();
-    if !open {
-        let no_scopes: [&str; 0] = [];
-        operation.security = Some(vec![
-            SecurityRequirement::new("bearer", no_scopes),
-            SecurityRequirement::new("api_key", no_scopes),
-        ]);
+    let declared = declared(operation);
+    let open = declared.is_none();
+    if let Some(abilities) = declared {
+        // One requirement for each way to sign in and each ability that is enough.
+        let enough: Vec<Vec<String>> = if abilities.is_empty() {
+            vec![vec![]]
+        } else {
+            abilities.iter().map(|one| vec![one.clone()]).collect()
+        };
+        let schemes = ["bearer", "api_key", "session"];
+        let requirements = schemes.into_iter().flat_map(|scheme| {
+            enough.iter().map(move |abilities| SecurityRequirement::new(scheme, abilities.clone()))
+        });
+        operation.security = Some(requirements.collect());
+        let extension = ExtensionsBuilder::new().add("x-required-ability", abilities).build();
+        operation.extensions.get_or_insert_default().merge(extension);
     }
     let parameters = operation.parameters.get_or_insert_default();
     if !open {
@@ -173,12 +212,30 @@ mod tests {
                 assert!(id.contains('_') || id == "login" || id == "logout", "{id}: verb_resource");
                 assert!(operation.summary.is_some(), "{method} {path} has no summary");
                 assert!(seen.insert(id), "{method} {path} has another's name");
-                if path.starts_with("/api/v1/") {
-                    assert!(operation.security.is_some(), "{method} {path}");
-                }
             }
         }
         assert!(seen.contains("list_organisations"));
+    }
+
+    #[test]
+    fn every_operation_declares_the_ability_it_needs() {
+        let any_token = ["get_me", "get_user_me", "get_session", "logout"];
+        let mut document = routes::all().into_openapi();
+        for (path, item) in &mut document.paths.paths {
+            for (_, operation) in operations(item).filter(|_| path.starts_with("/api/v1/")) {
+                let id = operation.operation_id.clone().unwrap();
+                assert!(
+                    operation.security.is_some(),
+                    "{id}: declare security((\"bearer\" = [\"read\"])) or another ability"
+                );
+                let Some(abilities) = declared(operation) else { continue };
+                assert!(
+                    abilities.iter().all(|one| one.parse::<kabar_domain::Ability>().is_ok()),
+                    "{id}: {abilities:?}"
+                );
+                assert_eq!(abilities.is_empty(), any_token.contains(&id.as_str()), "{id}");
+            }
+        }
     }
 
     fn check(value: &serde_json::Value, document: &serde_json::Value) {

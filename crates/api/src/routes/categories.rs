@@ -108,7 +108,8 @@ impl From<CategoryRequest> for CategoryFields {
 }
 
 /// Categories, in the order they were made. Every organisation begins with some.
-#[utoipa::path(get, path = "/api/v1/categories", tag = "Categories", params(ListPlacesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/categories", tag = "Categories",
+    security(("bearer" = ["read"])), params(ListPlacesQuery, PageQuery),
     responses((status = 200, body = List<Category>)))]
 async fn list_categories(
     State(state): State<ApiState>,
@@ -120,7 +121,8 @@ async fn list_categories(
 }
 
 /// Makes a category.
-#[utoipa::path(post, path = "/api/v1/categories", tag = "Categories", request_body = CategoryRequest,
+#[utoipa::path(post, path = "/api/v1/categories", tag = "Categories",
+    security(("bearer" = ["write"])), request_body = CategoryRequest,
     responses((status = 201, body = Data<Category>)))]
 async fn create_category(
     State(state): State<ApiState>,
@@ -131,7 +133,8 @@ async fn create_category(
 }
 
 /// One category, archived or not.
-#[utoipa::path(get, path = "/api/v1/categories/{id}", tag = "Categories", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/categories/{id}", tag = "Categories",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Category>)))]
 async fn get_category(
     State(state): State<ApiState>,
@@ -142,7 +145,8 @@ async fn get_category(
 }
 
 /// Changes what is sent; what is not sent stays.
-#[utoipa::path(put, path = "/api/v1/categories/{id}", tag = "Categories", params(("id" = Ulid, Path)),
+#[utoipa::path(put, path = "/api/v1/categories/{id}", tag = "Categories",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = CategoryRequest, responses((status = 200, body = Data<Category>)))]
 async fn update_category(
     State(state): State<ApiState>,
@@ -154,7 +158,8 @@ async fn update_category(
 }
 
 /// The same as PUT.
-#[utoipa::path(patch, path = "/api/v1/categories/{id}", tag = "Categories", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/categories/{id}", tag = "Categories",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = CategoryRequest, responses((status = 200, body = Data<Category>)))]
 async fn change_category(
     state: State<ApiState>,
@@ -166,7 +171,8 @@ async fn change_category(
 }
 
 /// Takes a category out of use. What was recorded under it stays; `archived: false` brings it back.
-#[utoipa::path(delete, path = "/api/v1/categories/{id}", tag = "Categories", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/categories/{id}", tag = "Categories",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn archive_category(
     State(state): State<ApiState>,

@@ -166,7 +166,8 @@ struct UpdateChannelRequest {
 }
 
 /// The organisation's channels, oldest first.
-#[utoipa::path(get, path = "/api/v1/channels", tag = "Channels", params(ListChannelsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/channels", tag = "Channels",
+    security(("bearer" = ["read"])), params(ListChannelsQuery, PageQuery),
     responses((status = 200, body = List<Channel>)))]
 async fn list_channels(
     State(state): State<ApiState>,
@@ -184,7 +185,8 @@ async fn list_channels(
 }
 
 /// Links a group or chat to an account. A group that appeared by itself as `pending` is approved by linking it.
-#[utoipa::path(post, path = "/api/v1/channels", tag = "Channels", request_body = CreateChannelRequest,
+#[utoipa::path(post, path = "/api/v1/channels", tag = "Channels",
+    security(("bearer" = ["write"])), request_body = CreateChannelRequest,
     responses((status = 201, body = Data<Channel>)))]
 async fn create_channel(
     State(state): State<ApiState>,
@@ -205,7 +207,8 @@ async fn create_channel(
 }
 
 /// One channel, with its webhook's state.
-#[utoipa::path(get, path = "/api/v1/channels/{id}", tag = "Channels", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/channels/{id}", tag = "Channels",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Channel>)))]
 async fn get_channel(
     State(state): State<ApiState>,
@@ -216,7 +219,7 @@ async fn get_channel(
 }
 
 /// Changes what is sent: behaviour, default site, account; archives and approves.
-#[utoipa::path(put, path = "/api/v1/channels/{id}", tag = "Channels",
+#[utoipa::path(put, path = "/api/v1/channels/{id}", tag = "Channels", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = UpdateChannelRequest,
     responses((status = 200, body = Data<Channel>)))]
 async fn update_channel(
@@ -239,7 +242,8 @@ async fn update_channel(
 }
 
 /// Takes a linked channel out of every list. What came in over it stays.
-#[utoipa::path(delete, path = "/api/v1/channels/{id}", tag = "Channels", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/channels/{id}", tag = "Channels",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204), (status = 409, description = "It is an account's own direct line")))]
 async fn delete_channel(
     State(state): State<ApiState>,

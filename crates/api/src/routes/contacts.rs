@@ -123,7 +123,8 @@ struct CreateOrUpdateContactRequest {
 }
 
 /// The organisation's contacts, newest first.
-#[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts", params(ListContactsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts",
+    security(("bearer" = ["read"])), params(ListContactsQuery, PageQuery),
     responses((status = 200, body = List<Contact>)))]
 async fn list_contacts(
     State(state): State<ApiState>,
@@ -135,7 +136,8 @@ async fn list_contacts(
 }
 
 /// Creates the contact with this `wa_id`, or overwrites what is sent of it: what is left out stays, null clears.
-#[utoipa::path(post, path = "/api/v1/contacts", tag = "Contacts", request_body = CreateOrUpdateContactRequest,
+#[utoipa::path(post, path = "/api/v1/contacts", tag = "Contacts",
+    security(("bearer" = ["write"])), request_body = CreateOrUpdateContactRequest,
     responses((status = 200, body = Data<Contact>)))]
 async fn create_or_update_contact(
     State(state): State<ApiState>,
@@ -155,7 +157,8 @@ async fn create_or_update_contact(
 }
 
 /// One contact.
-#[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "Contacts", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "Contacts",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Contact>)))]
 async fn get_contact(
     State(state): State<ApiState>,

@@ -313,7 +313,7 @@ struct UpdateConversationRequest {
 }
 
 /// The organisation's conversations, the freshest first.
-#[utoipa::path(get, path = "/api/v1/conversations", tag = "Conversations",
+#[utoipa::path(get, path = "/api/v1/conversations", tag = "Conversations", security(("bearer" = ["read"])),
     params(ListConversationsQuery, PageQuery),
     responses((status = 200, body = List<Conversation>)))]
 async fn list_conversations(
@@ -331,7 +331,8 @@ async fn list_conversations(
 }
 
 /// One conversation.
-#[utoipa::path(get, path = "/api/v1/conversations/{id}", tag = "Conversations", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/conversations/{id}", tag = "Conversations",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Conversation>)))]
 async fn get_conversation(
     State(state): State<ApiState>,
@@ -342,7 +343,7 @@ async fn get_conversation(
 }
 
 /// Changes status or priority, or marks everything as read.
-#[utoipa::path(patch, path = "/api/v1/conversations/{id}", tag = "Conversations",
+#[utoipa::path(patch, path = "/api/v1/conversations/{id}", tag = "Conversations", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = UpdateConversationRequest,
     responses((status = 200, body = Data<Conversation>)))]
 async fn update_conversation(
@@ -361,6 +362,7 @@ async fn update_conversation(
 
 /// A conversation's messages, newest first; 50 a page.
 #[utoipa::path(get, path = "/api/v1/conversations/{id}/messages", tag = "Conversations",
+    security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), PageQuery),
     responses((status = 200, body = List<MessageResource>)))]
 async fn list_messages(
@@ -373,7 +375,8 @@ async fn list_messages(
 }
 
 /// One message.
-#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "Messages",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<MessageResource>)))]
 async fn get_message(
     State(state): State<ApiState>,

@@ -137,7 +137,8 @@ struct ListFacilitiesQuery {
 }
 
 /// Facilities, in the order they were made.
-#[utoipa::path(get, path = "/api/v1/facilities", tag = "Facilities", params(ListFacilitiesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/facilities", tag = "Facilities",
+    security(("bearer" = ["read"])), params(ListFacilitiesQuery, PageQuery),
     responses((status = 200, body = List<Facility>)))]
 async fn list_facilities(
     State(state): State<ApiState>,
@@ -157,7 +158,8 @@ async fn list_facilities(
 /// Makes a facility.
 ///
 /// Messages that name it from now on are tagged with it.
-#[utoipa::path(post, path = "/api/v1/facilities", tag = "Facilities", request_body = FacilityRequest,
+#[utoipa::path(post, path = "/api/v1/facilities", tag = "Facilities",
+    security(("bearer" = ["write"])), request_body = FacilityRequest,
     responses((status = 201, body = Data<Facility>)))]
 async fn create_facility(
     State(state): State<ApiState>,
@@ -168,7 +170,8 @@ async fn create_facility(
 }
 
 /// One facility, archived or not.
-#[utoipa::path(get, path = "/api/v1/facilities/{id}", tag = "Facilities", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/facilities/{id}", tag = "Facilities",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Facility>)))]
 async fn get_facility(
     State(state): State<ApiState>,
@@ -179,7 +182,8 @@ async fn get_facility(
 }
 
 /// Changes what is sent; what is not sent stays.
-#[utoipa::path(put, path = "/api/v1/facilities/{id}", tag = "Facilities", params(("id" = Ulid, Path)),
+#[utoipa::path(put, path = "/api/v1/facilities/{id}", tag = "Facilities",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = FacilityRequest, responses((status = 200, body = Data<Facility>)))]
 async fn update_facility(
     State(state): State<ApiState>,
@@ -191,7 +195,8 @@ async fn update_facility(
 }
 
 /// The same as PUT.
-#[utoipa::path(patch, path = "/api/v1/facilities/{id}", tag = "Facilities", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/facilities/{id}", tag = "Facilities",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = FacilityRequest, responses((status = 200, body = Data<Facility>)))]
 async fn change_facility(
     state: State<ApiState>,
@@ -203,7 +208,8 @@ async fn change_facility(
 }
 
 /// Takes a facility out of use. What was recorded about it stays; `archived: false` brings it back.
-#[utoipa::path(delete, path = "/api/v1/facilities/{id}", tag = "Facilities", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/facilities/{id}", tag = "Facilities",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn archive_facility(
     State(state): State<ApiState>,

@@ -77,7 +77,8 @@ impl QrQuery {
 }
 
 /// Links that open a chat with each of the organisation's numbers and bots, the facility already named.
-#[utoipa::path(get, path = "/api/v1/facilities/{id}/link", tag = "Facilities", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/facilities/{id}/link", tag = "Facilities",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<FacilityLinks>)))]
 async fn get_facility_link(
     State(state): State<ApiState>,
@@ -88,7 +89,7 @@ async fn get_facility_link(
 }
 
 /// A facility's link as a QR code, to be printed.
-#[utoipa::path(get, path = "/api/v1/facilities/{id}/qr.png", tag = "Facilities",
+#[utoipa::path(get, path = "/api/v1/facilities/{id}/qr.png", tag = "Facilities", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), QrQuery),
     responses((status = 200, body = Vec<u8>, content_type = "image/png"),
         (status = 409, description = "There is no number or bot to link to.", body = ref("#/components/schemas/Error"))))]
@@ -104,7 +105,7 @@ async fn get_facility_qr_png(
 }
 
 /// A facility's link as a QR code of any size.
-#[utoipa::path(get, path = "/api/v1/facilities/{id}/qr.svg", tag = "Facilities",
+#[utoipa::path(get, path = "/api/v1/facilities/{id}/qr.svg", tag = "Facilities", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), QrQuery),
     responses((status = 200, body = String, content_type = "image/svg+xml"),
         (status = 409, description = "There is no number or bot to link to.", body = ref("#/components/schemas/Error"))))]
@@ -119,7 +120,8 @@ async fn get_facility_qr_svg(
 }
 
 /// A page of QR codes, one for each facility in use at a site, to be printed and cut.
-#[utoipa::path(get, path = "/api/v1/sites/{id}/qr-sheet", tag = "Sites", params(("id" = Ulid, Path), QrQuery),
+#[utoipa::path(get, path = "/api/v1/sites/{id}/qr-sheet", tag = "Sites",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path), QrQuery),
     responses((status = 200, body = String, content_type = "text/html"),
         (status = 409, description = "There is no number or bot to link to.", body = ref("#/components/schemas/Error"))))]
 async fn get_site_qr_sheet(

@@ -181,7 +181,7 @@ struct ListMembersQuery {
 }
 
 /// The members of a group's channel, as the provider's webhooks told.
-#[utoipa::path(get, path = "/api/v1/channels/{id}/members", tag = "Channels",
+#[utoipa::path(get, path = "/api/v1/channels/{id}/members", tag = "Channels", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), ListMembersQuery, PageQuery), responses((status = 200, body = List<Member>)))]
 async fn list_channel_members(
     State(state): State<ApiState>,
@@ -195,6 +195,7 @@ async fn list_channel_members(
 
 /// Sends people the group's link, each as a message: neither provider lets anybody be put into a group.
 #[utoipa::path(post, path = "/api/v1/whatsapp/groups/{groupId}/participants", tag = "Groups",
+    security(("bearer" = ["send"])),
     params(("groupId" = String, Path)), request_body = InviteRequest,
     responses((status = 200, body = Data<Vec<ParticipantOutcome>>)))]
 async fn add_group_participants(
@@ -213,6 +214,7 @@ async fn add_group_participants(
 
 /// Puts people out of the group. On WhatsApp they cannot come back through the link.
 #[utoipa::path(delete, path = "/api/v1/whatsapp/groups/{groupId}/participants", tag = "Groups",
+    security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = ParticipantsRequest,
     responses((status = 200, body = Data<Vec<ParticipantOutcome>>)))]
 async fn remove_group_participants(
@@ -227,6 +229,7 @@ async fn remove_group_participants(
 
 /// Makes members administrators, on Telegram. WhatsApp has no such thing.
 #[utoipa::path(post, path = "/api/v1/whatsapp/groups/{groupId}/participants/promote", tag = "Groups",
+    security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = ParticipantsRequest,
     responses((status = 200, body = Data<Vec<ParticipantOutcome>>)))]
 async fn promote_group_participants(
@@ -241,6 +244,7 @@ async fn promote_group_participants(
 
 /// Who asks to be let into the group.
 #[utoipa::path(get, path = "/api/v1/whatsapp/groups/{groupId}/join-requests", tag = "Groups",
+    security(("bearer" = ["read"])),
     params(("groupId" = String, Path)), responses((status = 200, body = Data<Vec<Member>>)))]
 async fn list_join_requests(
     State(state): State<ApiState>,
@@ -253,6 +257,7 @@ async fn list_join_requests(
 
 /// Lets people in.
 #[utoipa::path(post, path = "/api/v1/whatsapp/groups/{groupId}/join-requests", tag = "Groups",
+    security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = JoinRequestsRequest,
     responses((status = 200, body = Data<Vec<JoinRequestOutcome>>)))]
 async fn approve_join_requests(
@@ -266,6 +271,7 @@ async fn approve_join_requests(
 
 /// Does not let people in.
 #[utoipa::path(delete, path = "/api/v1/whatsapp/groups/{groupId}/join-requests", tag = "Groups",
+    security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = JoinRequestsRequest,
     responses((status = 200, body = Data<Vec<JoinRequestOutcome>>)))]
 async fn reject_join_requests(

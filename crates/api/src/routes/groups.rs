@@ -140,7 +140,8 @@ struct InviteLinkRequest {
 }
 
 /// The groups of all accounts, oldest first, with those that were asked for and are not there yet.
-#[utoipa::path(get, path = "/api/v1/whatsapp/groups", tag = "Groups", params(ListGroupsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/whatsapp/groups", tag = "Groups",
+    security(("bearer" = ["read"])), params(ListGroupsQuery, PageQuery),
     responses((status = 200, body = List<Group>)))]
 async fn list_groups(
     State(state): State<ApiState>,
@@ -152,7 +153,8 @@ async fn list_groups(
 }
 
 /// Asks WhatsApp for a group. It is `pending` until WhatsApp announces it, with its link, by webhook.
-#[utoipa::path(post, path = "/api/v1/whatsapp/groups", tag = "Groups", request_body = CreateGroupRequest,
+#[utoipa::path(post, path = "/api/v1/whatsapp/groups", tag = "Groups",
+    security(("bearer" = ["write"])), request_body = CreateGroupRequest,
     responses((status = 201, body = Data<Group>)))]
 async fn create_group(
     State(state): State<ApiState>,
@@ -169,7 +171,7 @@ async fn create_group(
 }
 
 /// One group, by our id or the provider's, and who is in it.
-#[utoipa::path(get, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups",
+#[utoipa::path(get, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups", security(("bearer" = ["read"])),
     params(("groupId" = String, Path), GetGroupQuery), responses((status = 200, body = Data<GroupDetails>)))]
 async fn get_group(
     State(state): State<ApiState>,
@@ -184,7 +186,7 @@ async fn get_group(
 }
 
 /// Changes subject, description or picture. WhatsApp confirms by webhook: until then the group is answered as it was.
-#[utoipa::path(patch, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups",
+#[utoipa::path(patch, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups", security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = UpdateGroupRequest,
     responses((status = 200, body = Data<Group>)))]
 async fn update_group(
@@ -202,7 +204,7 @@ async fn update_group(
 }
 
 /// Ends a WhatsApp group, or forgets one that never came to be. WhatsApp confirms by webhook.
-#[utoipa::path(delete, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups",
+#[utoipa::path(delete, path = "/api/v1/whatsapp/groups/{groupId}", tag = "Groups", security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), responses((status = 204)))]
 async fn delete_group(
     State(state): State<ApiState>,
@@ -215,6 +217,7 @@ async fn delete_group(
 
 /// Gets the group's link from its provider, or makes a new one.
 #[utoipa::path(post, path = "/api/v1/whatsapp/groups/{groupId}/invite-link", tag = "Groups",
+    security(("bearer" = ["write"])),
     params(("groupId" = String, Path)), request_body = InviteLinkRequest,
     responses((status = 200, body = Data<Group>)))]
 async fn create_group_invite_link(

@@ -66,7 +66,8 @@ struct ListHeldUpdatesQuery {
 
 /// Inbound updates that are or were held back, newest first. Updates for accounts that nobody registered are shown
 /// to the administrators of the server's first organisation.
-#[utoipa::path(get, path = "/api/v1/inbound/held", tag = "Inbound", params(ListHeldUpdatesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/inbound/held", tag = "Inbound",
+    security(("bearer" = ["admin"])), params(ListHeldUpdatesQuery, PageQuery),
     responses((status = 200, body = List<HeldUpdate>)))]
 async fn list_held_updates(
     State(state): State<ApiState>,
@@ -79,7 +80,7 @@ async fn list_held_updates(
 }
 
 /// Applies what is held of an update's webhook body again. `resolved_at` says whether it went well.
-#[utoipa::path(post, path = "/api/v1/inbound/held/{id}/replay", tag = "Inbound",
+#[utoipa::path(post, path = "/api/v1/inbound/held/{id}/replay", tag = "Inbound", security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<HeldUpdate>)))]
 async fn replay_held_update(

@@ -113,7 +113,8 @@ async fn file(request: Request) -> Result<Bytes> {
 /// Columns: `name`, `code`, `aliases` (separated by `;` or `|`), `timezone`, `operating_hours` (JSON), `address`,
 /// `latitude`, `longitude`, `supervisors` (e-mails). A row changes the site with its code, or else its name; what is
 /// left empty stays. Rows that cannot be used are reported and the others done.
-#[utoipa::path(post, path = "/api/v1/sites/import", tag = "Sites", params(ImportQuery),
+#[utoipa::path(post, path = "/api/v1/sites/import", tag = "Sites",
+    security(("bearer" = ["write"])), params(ImportQuery),
     request_body(content((String = "text/csv"), (ImportFile = "multipart/form-data"))),
     responses((status = 200, body = Data<ImportReport>)))]
 async fn import_sites(
@@ -131,7 +132,8 @@ async fn import_sites(
 /// Columns: `site` (name, code or id), `name`, `code`, `aliases` (separated by `;` or `|`), `category`, `parent` (name,
 /// code or id, in any row). A row changes the facility with its code, or else its name at its site; what is left empty
 /// stays. Rows that cannot be used are reported and the others done.
-#[utoipa::path(post, path = "/api/v1/facilities/import", tag = "Facilities", params(ImportQuery),
+#[utoipa::path(post, path = "/api/v1/facilities/import", tag = "Facilities",
+    security(("bearer" = ["write"])), params(ImportQuery),
     request_body(content((String = "text/csv"), (ImportFile = "multipart/form-data"))),
     responses((status = 200, body = Data<ImportReport>)))]
 async fn import_facilities(
@@ -149,7 +151,8 @@ async fn import_facilities(
 /// Columns: `name`, `code` (the key of a default category), `name_en`, `name_id`, `name_ar`, `aliases` (separated by `;`
 /// or `|`). A row changes the category with its key, or else its name; what is left empty stays. Rows that cannot be
 /// used are reported and the others done.
-#[utoipa::path(post, path = "/api/v1/categories/import", tag = "Categories", params(ImportQuery),
+#[utoipa::path(post, path = "/api/v1/categories/import", tag = "Categories",
+    security(("bearer" = ["write"])), params(ImportQuery),
     request_body(content((String = "text/csv"), (ImportFile = "multipart/form-data"))),
     responses((status = 200, body = Data<ImportReport>)))]
 async fn import_categories(

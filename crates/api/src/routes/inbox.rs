@@ -217,7 +217,8 @@ struct CreateInboxItemRequest {
 }
 
 /// What was put before the team, newest first.
-#[utoipa::path(get, path = "/api/v1/inbox", tag = "Inbox", params(ListInboxQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/inbox", tag = "Inbox",
+    security(("bearer" = ["read"])), params(ListInboxQuery, PageQuery),
     responses((status = 200, body = List<InboxItem>)))]
 async fn list_inbox(
     State(state): State<ApiState>,
@@ -235,7 +236,8 @@ async fn list_inbox(
 }
 
 /// Takes in a message or event from any other source.
-#[utoipa::path(post, path = "/api/v1/inbox", tag = "Inbox", request_body = CreateInboxItemRequest,
+#[utoipa::path(post, path = "/api/v1/inbox", tag = "Inbox",
+    security(("bearer" = ["write"])), request_body = CreateInboxItemRequest,
     responses((status = 201, body = Data<InboxItem>),
         (status = 200, body = Data<InboxItem>, description = "It was there already, by its `external_id`")))]
 async fn create_inbox_item(
@@ -275,7 +277,8 @@ async fn create_inbox_item(
 }
 
 /// One item.
-#[utoipa::path(get, path = "/api/v1/inbox/{id}", tag = "Inbox", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/inbox/{id}", tag = "Inbox",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<InboxItem>)))]
 async fn get_inbox_item(
     State(state): State<ApiState>,
@@ -322,7 +325,8 @@ struct ReclassifyInboxItemRequest {
 }
 
 /// Makes a work update or a problem of it, once: the same again gives the same record.
-#[utoipa::path(post, path = "/api/v1/inbox/{id}/convert", tag = "Inbox", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/convert", tag = "Inbox",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = ConvertInboxItemRequest,
     responses((status = 201, body = Data<ConvertedItem>),
         (status = 200, body = Data<ConvertedItem>, description = "It was converted already")))]
@@ -349,7 +353,8 @@ async fn convert_inbox_item(
 }
 
 /// There is nothing to do about it.
-#[utoipa::path(post, path = "/api/v1/inbox/{id}/dismiss", tag = "Inbox", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/dismiss", tag = "Inbox",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = DismissInboxItemRequest, responses((status = 200, body = Data<InboxItem>)))]
 async fn dismiss_inbox_item(
     State(state): State<ApiState>,
@@ -361,7 +366,8 @@ async fn dismiss_inbox_item(
 }
 
 /// There is something to do about it after all.
-#[utoipa::path(post, path = "/api/v1/inbox/{id}/restore", tag = "Inbox", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/restore", tag = "Inbox",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<InboxItem>)))]
 async fn restore_inbox_item(
     State(state): State<ApiState>,
@@ -372,7 +378,8 @@ async fn restore_inbox_item(
 }
 
 /// Says what it is in truth.
-#[utoipa::path(post, path = "/api/v1/inbox/{id}/reclassify", tag = "Inbox", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/inbox/{id}/reclassify", tag = "Inbox",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = ReclassifyInboxItemRequest, responses((status = 200, body = Data<InboxItem>)))]
 async fn reclassify_inbox_item(
     State(state): State<ApiState>,

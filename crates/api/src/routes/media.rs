@@ -97,7 +97,8 @@ struct ListFilesQuery {
 }
 
 /// The organisation's files, newest first.
-#[utoipa::path(get, path = "/api/v1/media", tag = "Media", params(ListFilesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/media", tag = "Media",
+    security(("bearer" = ["read"])), params(ListFilesQuery, PageQuery),
     responses((status = 200, body = List<File>)))]
 async fn list_files(
     State(state): State<ApiState>,
@@ -114,7 +115,7 @@ async fn list_files(
 ///
 /// It is stored as it comes, whatever its size up to the server's limit. The same content twice is stored once. Under
 /// an `Idempotency-Key` the file itself is not compared: the key and the length stand for it.
-#[utoipa::path(post, path = "/api/v1/media", tag = "Media",
+#[utoipa::path(post, path = "/api/v1/media", tag = "Media", security(("bearer" = ["write"]), ("bearer" = ["send"])),
     request_body(content = CreateFileRequest, content_type = "multipart/form-data"),
     responses((status = 201, body = Data<File>),
         (status = 413, description = "Larger than the server takes.", body = ref("#/components/schemas/Error"))))]
@@ -154,7 +155,8 @@ fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, String>> + Send {
 }
 
 /// One file, with a fresh link to its bytes.
-#[utoipa::path(get, path = "/api/v1/media/{id}", tag = "Media", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/media/{id}", tag = "Media",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<File>)))]
 async fn get_file(
     State(state): State<ApiState>,
@@ -166,7 +168,8 @@ async fn get_file(
 }
 
 /// Removes a file. Messages keep that they had one.
-#[utoipa::path(delete, path = "/api/v1/media/{id}", tag = "Media", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/media/{id}", tag = "Media",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204, description = "It is removed.")))]
 async fn delete_file(
     State(state): State<ApiState>,
@@ -178,7 +181,8 @@ async fn delete_file(
 }
 
 /// Fetches a missing file from its provider again.
-#[utoipa::path(post, path = "/api/v1/media/{id}/refetch", tag = "Media", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/media/{id}/refetch", tag = "Media",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 202, body = Data<File>)))]
 async fn refetch_file(
     State(state): State<ApiState>,

@@ -139,7 +139,8 @@ impl From<SendRequest> for SendMessage {
 /// What the provider would refuse (lengths, counts, file types) is a 422 that names the field; what it has no notion
 /// of at all is one with `code: capability_missing`. Free text to a person who has not written for 24 hours is one
 /// with `code: window_closed` that names templates, unless there is a `fallback_template`.
-#[utoipa::path(post, path = "/api/v1/messages", tag = "Messages", request_body = SendRequest,
+#[utoipa::path(post, path = "/api/v1/messages", tag = "Messages",
+    security(("bearer" = ["send"])), request_body = SendRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_message(
     Auth(principal): Auth,
@@ -163,7 +164,8 @@ struct EditRequest {
 /// Changes a sent message's text or caption, for everyone.
 ///
 /// Telegram only: WhatsApp's Cloud API cannot change what was sent.
-#[utoipa::path(patch, path = "/api/v1/messages/{id}", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/messages/{id}", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     request_body = EditRequest, responses((status = 200, body = Data<MessageResource>)))]
 async fn edit_message(
     Auth(principal): Auth,
@@ -178,7 +180,8 @@ async fn edit_message(
 /// Deletes a sent message for everyone.
 ///
 /// Telegram only, for 48 hours. The message stays here, with `revoked_at`.
-#[utoipa::path(delete, path = "/api/v1/messages/{id}", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/messages/{id}", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     responses((status = 204, description = "It is deleted.")))]
 async fn delete_message(
     Auth(principal): Auth,
@@ -201,7 +204,8 @@ struct ReadRequest {
 ///
 /// WhatsApp only: the message and those before it get their blue ticks. The conversation's `unread_count` is ours and
 /// stays. Asked of WhatsApp at once: a 503 with `Retry-After` when it cannot be reached.
-#[utoipa::path(post, path = "/api/v1/messages/{id}/read", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/messages/{id}/read", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     request_body = ReadRequest, responses((status = 204, description = "It is shown as read.")))]
 async fn read_message(
     Auth(principal): Auth,
@@ -218,7 +222,8 @@ async fn read_message(
 /// On Telegram for five seconds. On WhatsApp for 25 seconds or until the answer comes, and only as an answer: it also
 /// marks the last message that came in as read. Asked of the provider at once: a 503 with `Retry-After` when it cannot
 /// be reached.
-#[utoipa::path(post, path = "/api/v1/conversations/{id}/typing", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/typing", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     responses((status = 204, description = "It is shown.")))]
 async fn show_typing(
     Auth(principal): Auth,

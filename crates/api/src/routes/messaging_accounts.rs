@@ -197,7 +197,7 @@ struct UpdateMessagingAccountRequest {
 }
 
 /// The organisation's accounts, oldest first. Retired ones are not shown.
-#[utoipa::path(get, path = "/api/v1/messaging-accounts", tag = "Messaging accounts",
+#[utoipa::path(get, path = "/api/v1/messaging-accounts", tag = "Messaging accounts", security(("bearer" = ["read"])),
     params(ListMessagingAccountsQuery, PageQuery),
     responses((status = 200, body = List<MessagingAccount>)))]
 async fn list_messaging_accounts(
@@ -212,7 +212,7 @@ async fn list_messaging_accounts(
 
 /// Registers a WhatsApp number or a Telegram bot, makes its direct channel, and asks the provider about it: what it
 /// says is in `status` and `last_error`. Telegram's webhook is set; WhatsApp's is subscribed to with `waba_id`.
-#[utoipa::path(post, path = "/api/v1/messaging-accounts", tag = "Messaging accounts",
+#[utoipa::path(post, path = "/api/v1/messaging-accounts", tag = "Messaging accounts", security(("bearer" = ["admin"])),
     request_body = CreateMessagingAccountRequest,
     responses((status = 201, body = Data<MessagingAccount>)))]
 async fn create_messaging_account(
@@ -238,6 +238,7 @@ async fn create_messaging_account(
 
 /// One account.
 #[utoipa::path(get, path = "/api/v1/messaging-accounts/{id}", tag = "Messaging accounts",
+    security(("bearer" = ["read"])),
     params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<MessagingAccount>)))]
 async fn get_messaging_account(
@@ -250,6 +251,7 @@ async fn get_messaging_account(
 
 /// Changes what is sent, and asks the provider about the account again: an empty body only refreshes its status.
 #[utoipa::path(put, path = "/api/v1/messaging-accounts/{id}", tag = "Messaging accounts",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), request_body = UpdateMessagingAccountRequest,
     responses((status = 200, body = Data<MessagingAccount>)))]
 async fn update_messaging_account(
@@ -276,6 +278,7 @@ async fn update_messaging_account(
 /// Retires an account. Its groups, and what waits to be sent over it, go on over the organisation's default
 /// account; what was said stays.
 #[utoipa::path(delete, path = "/api/v1/messaging-accounts/{id}", tag = "Messaging accounts",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)),
     responses((status = 204), (status = 409, description = "It is the default, and there are others")))]
 async fn retire_messaging_account(

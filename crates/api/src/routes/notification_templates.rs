@@ -79,7 +79,8 @@ struct UpdateNotificationTemplateRequest {
 }
 
 /// Notification templates, in the order they were made.
-#[utoipa::path(get, path = "/api/v1/notification-templates", tag = "Notifications", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/notification-templates", tag = "Notifications",
+    security(("bearer" = ["read"])), params(PageQuery),
     responses((status = 200, body = List<NotificationTemplate>)))]
 async fn list_notification_templates(
     State(state): State<ApiState>,
@@ -90,7 +91,7 @@ async fn list_notification_templates(
 }
 
 /// Makes a notification template.
-#[utoipa::path(post, path = "/api/v1/notification-templates", tag = "Notifications",
+#[utoipa::path(post, path = "/api/v1/notification-templates", tag = "Notifications", security(("bearer" = ["write"])),
     request_body = CreateNotificationTemplateRequest, responses((status = 201, body = Data<NotificationTemplate>)))]
 async fn create_notification_template(
     State(state): State<ApiState>,
@@ -104,6 +105,7 @@ async fn create_notification_template(
 
 /// One notification template.
 #[utoipa::path(get, path = "/api/v1/notification-templates/{id}", tag = "Notifications",
+    security(("bearer" = ["read"])),
     params(("id" = Ulid, Path)), responses((status = 200, body = Data<NotificationTemplate>)))]
 async fn get_notification_template(
     State(state): State<ApiState>,
@@ -115,6 +117,7 @@ async fn get_notification_template(
 
 /// Changes what is sent; what is not sent stays. Notifications made from it before stay as they are.
 #[utoipa::path(put, path = "/api/v1/notification-templates/{id}", tag = "Notifications",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = UpdateNotificationTemplateRequest,
     responses((status = 200, body = Data<NotificationTemplate>)))]
 async fn update_notification_template(
@@ -129,6 +132,7 @@ async fn update_notification_template(
 
 /// Deletes a notification template.
 #[utoipa::path(delete, path = "/api/v1/notification-templates/{id}", tag = "Notifications",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), responses((status = 204)))]
 async fn delete_notification_template(
     State(state): State<ApiState>,

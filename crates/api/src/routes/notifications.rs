@@ -163,7 +163,8 @@ struct RetryNotificationRequest {
 }
 
 /// Notifications, newest first.
-#[utoipa::path(get, path = "/api/v1/notifications", tag = "Notifications", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/notifications", tag = "Notifications",
+    security(("bearer" = ["read"])), params(PageQuery),
     responses((status = 200, body = List<Notification>)))]
 async fn list_notifications(
     State(state): State<ApiState>,
@@ -179,7 +180,7 @@ async fn list_notifications(
 /// anything about any leg cannot be right, nothing is queued. A leg whose answer was lost is `uncertain` and is not
 /// sent again by itself. WhatsApp and Telegram legs are messages as any other: their outcome is told by
 /// `message.status` events, that of e-mails and SMS by `notification.leg`.
-#[utoipa::path(post, path = "/api/v1/notifications/send", tag = "Notifications",
+#[utoipa::path(post, path = "/api/v1/notifications/send", tag = "Notifications", security(("bearer" = ["send"])),
     request_body = SendNotificationRequest, responses((status = 200, body = Data<Notification>)))]
 async fn send_notification(
     State(state): State<ApiState>,
@@ -200,7 +201,8 @@ async fn send_notification(
 }
 
 /// A notification and how its legs stand.
-#[utoipa::path(get, path = "/api/v1/notifications/{id}", tag = "Notifications", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/notifications/{id}", tag = "Notifications",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Notification>)))]
 async fn get_notification(
     State(state): State<ApiState>,
@@ -211,7 +213,7 @@ async fn get_notification(
 }
 
 /// Queues legs again that failed. An uncertain leg is sent again only when it is named.
-#[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", tag = "Notifications",
+#[utoipa::path(post, path = "/api/v1/notifications/{id}/retry", tag = "Notifications", security(("bearer" = ["send"])),
     params(("id" = Ulid, Path)), request_body = RetryNotificationRequest,
     responses((status = 200, body = Data<Notification>), (status = 409, description = "No leg has failed")))]
 async fn retry_notification(

@@ -320,7 +320,8 @@ struct ReportQuery {
 
 /// How things stand: open problems by site, severity and age, what was done today, how fast problems were acknowledged
 /// and resolved, and what keeps failing. The period is the last 30 days when none is given.
-#[utoipa::path(get, path = "/api/v1/operations/summary", tag = "Operations", params(OperationsQuery),
+#[utoipa::path(get, path = "/api/v1/operations/summary", tag = "Operations",
+    security(("bearer" = ["read"])), params(OperationsQuery),
     responses((status = 200, body = Data<OperationsSummary>)))]
 async fn get_operations_summary(
     State(state): State<ApiState>,
@@ -331,7 +332,7 @@ async fn get_operations_summary(
 }
 
 /// Numbers over time, by days, weeks or months: the last 30 days when no period is given; 400 intervals at most.
-#[utoipa::path(get, path = "/api/v1/operations/series", tag = "Operations",
+#[utoipa::path(get, path = "/api/v1/operations/series", tag = "Operations", security(("bearer" = ["read"])),
     params(OperationsQuery, SeriesQuery), responses((status = 200, body = Data<OperationsSeries>)))]
 async fn get_operations_series(
     State(state): State<ApiState>,
@@ -343,7 +344,7 @@ async fn get_operations_series(
 }
 
 /// A report of a period to read, print or calculate with: the last seven days when none is given.
-#[utoipa::path(get, path = "/api/v1/operations/reports", tag = "Operations",
+#[utoipa::path(get, path = "/api/v1/operations/reports", tag = "Operations", security(("bearer" = ["read"])),
     params(OperationsQuery, ReportQuery),
     responses((status = 200, content((String = "text/html"), (String = "text/csv")),
         description = "A page without script, or a row for each site")))]

@@ -103,7 +103,8 @@ struct UpdateOrganisationRequest {
 }
 
 /// The caller's organisations.
-#[utoipa::path(get, path = "/api/v1/organisations", tag = "Organisations", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/organisations", tag = "Organisations",
+    security(("bearer" = ["read"])), params(PageQuery),
     responses((status = 200, body = List<Organisation>)))]
 async fn list_organisations(
     State(state): State<ApiState>,
@@ -114,7 +115,7 @@ async fn list_organisations(
 }
 
 /// Creates an organisation, whose owner the caller becomes.
-#[utoipa::path(post, path = "/api/v1/organisations", tag = "Organisations",
+#[utoipa::path(post, path = "/api/v1/organisations", tag = "Organisations", security(("bearer" = ["admin"])),
     request_body = CreateOrganisationRequest,
     responses((status = 201, body = Data<Organisation>)))]
 async fn create_organisation(
@@ -134,7 +135,7 @@ async fn create_organisation(
 }
 
 /// One of the caller's organisations.
-#[utoipa::path(get, path = "/api/v1/organisations/{id}", tag = "Organisations",
+#[utoipa::path(get, path = "/api/v1/organisations/{id}", tag = "Organisations", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Organisation>)))]
 async fn get_organisation(
@@ -146,7 +147,7 @@ async fn get_organisation(
 }
 
 /// Changes what is sent; what is not sent stays.
-#[utoipa::path(put, path = "/api/v1/organisations/{id}", tag = "Organisations",
+#[utoipa::path(put, path = "/api/v1/organisations/{id}", tag = "Organisations", security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), request_body = UpdateOrganisationRequest,
     responses((status = 200, body = Data<Organisation>)))]
 async fn update_organisation(

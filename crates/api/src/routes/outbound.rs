@@ -28,7 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 ///
 /// It may wait for its turn, for its `send_at`, or for another attempt. A message that is being sent at this moment, or
 /// was, is a 409.
-#[utoipa::path(post, path = "/api/v1/messages/{id}/cancel", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/messages/{id}/cancel", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<MessageResource>)))]
 async fn cancel_message(
     State(state): State<ApiState>,
@@ -42,7 +43,8 @@ async fn cancel_message(
 ///
 /// Of an uncertain message nobody knows whether it arrived: whoever sends it again has decided that it did not. Should
 /// a delivery report of the first attempt come meanwhile, it is not sent again.
-#[utoipa::path(post, path = "/api/v1/messages/{id}/retry", tag = "Messages", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/messages/{id}/retry", tag = "Messages",
+    security(("bearer" = ["send"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<MessageResource>)))]
 async fn retry_message(
     State(state): State<ApiState>,
@@ -80,7 +82,8 @@ struct ListDeadLettersQuery {
 ///
 /// Those that failed, and those whose answer was lost and that no report settled in time. Send them again
 /// (`POST /messages/{id}/retry`) or take them off the list.
-#[utoipa::path(get, path = "/api/v1/dead-letters", tag = "Messages", params(ListDeadLettersQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/dead-letters", tag = "Messages",
+    security(("bearer" = ["read"])), params(ListDeadLettersQuery, PageQuery),
     responses((status = 200, body = List<DeadLetter>)))]
 async fn list_dead_letters(
     State(state): State<ApiState>,
@@ -93,7 +96,7 @@ async fn list_dead_letters(
 }
 
 /// Takes a message off the list of those to look at; the message stays as it is.
-#[utoipa::path(delete, path = "/api/v1/dead-letters/{id}", tag = "Messages",
+#[utoipa::path(delete, path = "/api/v1/dead-letters/{id}", tag = "Messages", security(("bearer" = ["send"])),
     params(("id" = Ulid, Path, description = "The message's id.")),
     responses((status = 204)))]
 async fn dismiss_dead_letter(

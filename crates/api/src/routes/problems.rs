@@ -145,7 +145,8 @@ struct MergeProblemRequest {
 }
 
 /// Problems, newest first unless `sort` says otherwise; with `Accept: text/csv` all of them as a table.
-#[utoipa::path(get, path = "/api/v1/problems", tag = "Problems", params(ListRecordsQuery, ProblemsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/problems", tag = "Problems",
+    security(("bearer" = ["read"])), params(ListRecordsQuery, ProblemsQuery, PageQuery),
     responses((status = 200, body = List<Problem>)))]
 async fn list_problems(
     State(state): State<ApiState>,
@@ -164,7 +165,8 @@ async fn list_problems(
 }
 
 /// All of them as a table.
-#[utoipa::path(get, path = "/api/v1/problems/export.csv", tag = "Problems", params(ListRecordsQuery, ProblemsQuery),
+#[utoipa::path(get, path = "/api/v1/problems/export.csv", tag = "Problems",
+    security(("bearer" = ["read"])), params(ListRecordsQuery, ProblemsQuery),
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export_problems(
     State(state): State<ApiState>,
@@ -176,7 +178,7 @@ async fn export_problems(
 }
 
 /// Writes down what has to be seen to.
-#[utoipa::path(post, path = "/api/v1/problems", tag = "Problems",
+#[utoipa::path(post, path = "/api/v1/problems", tag = "Problems", security(("bearer" = ["write"])),
     request_body = CreateProblemRequest, responses((status = 201, body = Data<Problem>)))]
 async fn create_problem(
     State(state): State<ApiState>,
@@ -188,7 +190,8 @@ async fn create_problem(
 }
 
 /// One problem.
-#[utoipa::path(get, path = "/api/v1/problems/{id}", tag = "Problems", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/problems/{id}", tag = "Problems",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Problem>)))]
 async fn get_problem(
     State(state): State<ApiState>,
@@ -199,7 +202,8 @@ async fn get_problem(
 }
 
 /// Changes what it says.
-#[utoipa::path(patch, path = "/api/v1/problems/{id}", tag = "Problems", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/problems/{id}", tag = "Problems",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = UpdateProblemRequest, responses((status = 200, body = Data<Problem>)))]
 async fn update_problem(
     State(state): State<ApiState>,
@@ -212,7 +216,7 @@ async fn update_problem(
 }
 
 /// Everything that happened to it, oldest first; 50 a page.
-#[utoipa::path(get, path = "/api/v1/problems/{id}/timeline", tag = "Problems",
+#[utoipa::path(get, path = "/api/v1/problems/{id}/timeline", tag = "Problems", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), PageQuery), responses((status = 200, body = List<TimelineEntry>)))]
 async fn list_problem_timeline(
     State(state): State<ApiState>,
@@ -224,7 +228,7 @@ async fn list_problem_timeline(
 }
 
 /// Adds a comment to its history. Who comments watches it.
-#[utoipa::path(post, path = "/api/v1/problems/{id}/comments", tag = "Problems",
+#[utoipa::path(post, path = "/api/v1/problems/{id}/comments", tag = "Problems", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = CommentRequest,
     responses((status = 201, body = Data<Problem>)))]
 async fn comment_on_problem(
@@ -238,7 +242,7 @@ async fn comment_on_problem(
 }
 
 /// Adds a reference to a file, taken before or after the repair.
-#[utoipa::path(post, path = "/api/v1/problems/{id}/evidence", tag = "Problems",
+#[utoipa::path(post, path = "/api/v1/problems/{id}/evidence", tag = "Problems", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = EvidenceRequest,
     responses((status = 201, body = Data<Problem>)))]
 async fn add_problem_evidence(
@@ -252,7 +256,7 @@ async fn add_problem_evidence(
 }
 
 /// Somebody wants to hear what becomes of it.
-#[utoipa::path(post, path = "/api/v1/problems/{id}/watchers", tag = "Problems",
+#[utoipa::path(post, path = "/api/v1/problems/{id}/watchers", tag = "Problems", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = WatcherRequest,
     responses((status = 200, body = Data<Problem>)))]
 async fn watch_problem(
@@ -265,7 +269,7 @@ async fn watch_problem(
 }
 
 /// Somebody does not want to hear of it any more.
-#[utoipa::path(delete, path = "/api/v1/problems/{id}/watchers", tag = "Problems",
+#[utoipa::path(delete, path = "/api/v1/problems/{id}/watchers", tag = "Problems", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path), WatcherQuery), responses((status = 200, body = Data<Problem>)))]
 async fn unwatch_problem(
     State(state): State<ApiState>,
@@ -277,7 +281,8 @@ async fn unwatch_problem(
 }
 
 /// Makes it part of another: two reports of one fault. It is listed no more, and its reporters count as the other's.
-#[utoipa::path(post, path = "/api/v1/problems/{id}/merge", tag = "Problems", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/problems/{id}/merge", tag = "Problems",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = MergeProblemRequest, responses((status = 200, body = Data<Problem>)))]
 async fn merge_problem(
     State(state): State<ApiState>,
@@ -289,7 +294,8 @@ async fn merge_problem(
 }
 
 /// Makes it one of its own again, as it was.
-#[utoipa::path(post, path = "/api/v1/problems/{id}/unmerge", tag = "Problems", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/problems/{id}/unmerge", tag = "Problems",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Problem>)))]
 async fn unmerge_problem(
     State(state): State<ApiState>,

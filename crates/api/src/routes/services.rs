@@ -294,7 +294,8 @@ struct SuggestedCategories {
 }
 
 /// Says whether messages are work updates, problems or neither.
-#[utoipa::path(post, path = "/api/v1/messages/classify", tag = "Understanding", request_body = TextRequest,
+#[utoipa::path(post, path = "/api/v1/messages/classify", tag = "Understanding",
+    security(("bearer" = ["write"])), request_body = TextRequest,
     responses((status = 200, body = Data<OneOrMany<ClassifiedMessage>>)))]
 async fn classify_messages(
     State(state): State<ApiState>,
@@ -314,7 +315,8 @@ async fn classify_messages(
 ///
 /// Templates are those that are built in, and the organisation's own (`message_templates` in its settings). Free text
 /// does not match; that is no error.
-#[utoipa::path(post, path = "/api/v1/messages/parse", tag = "Understanding", request_body = StructureRequest,
+#[utoipa::path(post, path = "/api/v1/messages/parse", tag = "Understanding",
+    security(("bearer" = ["write"])), request_body = StructureRequest,
     responses((status = 200, body = Data<OneOrMany<ParsedMessage>>)))]
 async fn parse_messages(
     State(state): State<ApiState>,
@@ -332,6 +334,7 @@ async fn parse_messages(
 
 /// Says whether structured messages are well formed, and what is missing.
 #[utoipa::path(post, path = "/api/v1/messages/validate-structure", tag = "Understanding",
+    security(("bearer" = ["write"])),
     request_body = StructureRequest, responses((status = 200, body = Data<OneOrMany<StructureValidity>>)))]
 async fn validate_message_structure(
     State(state): State<ApiState>,
@@ -350,7 +353,7 @@ async fn validate_message_structure(
 }
 
 /// Finds the site, or the place in one, that a name means.
-#[utoipa::path(post, path = "/api/v1/matching/location", tag = "Understanding",
+#[utoipa::path(post, path = "/api/v1/matching/location", tag = "Understanding", security(("bearer" = ["write"])),
     request_body = MatchNameRequest, responses((status = 200, body = Data<OneOrMany<NameMatches>>)))]
 async fn match_locations(
     State(state): State<ApiState>,
@@ -362,7 +365,7 @@ async fn match_locations(
 }
 
 /// Finds the facility that a name means.
-#[utoipa::path(post, path = "/api/v1/matching/things", tag = "Understanding",
+#[utoipa::path(post, path = "/api/v1/matching/things", tag = "Understanding", security(("bearer" = ["write"])),
     request_body = MatchThingRequest, responses((status = 200, body = Data<OneOrMany<NameMatches>>)))]
 async fn match_things(
     State(state): State<ApiState>,
@@ -379,7 +382,7 @@ async fn match_things(
 }
 
 /// Finds the category that a name means.
-#[utoipa::path(post, path = "/api/v1/matching/category", tag = "Understanding",
+#[utoipa::path(post, path = "/api/v1/matching/category", tag = "Understanding", security(("bearer" = ["write"])),
     request_body = MatchNameRequest, responses((status = 200, body = Data<OneOrMany<NameMatches>>)))]
 async fn match_categories(
     State(state): State<ApiState>,
@@ -391,7 +394,8 @@ async fn match_categories(
 }
 
 /// Finds what messages name: places, things, categories, people, times and quantities.
-#[utoipa::path(post, path = "/api/v1/ai/extract-entities", tag = "Understanding", request_body = TextRequest,
+#[utoipa::path(post, path = "/api/v1/ai/extract-entities", tag = "Understanding",
+    security(("bearer" = ["write"])), request_body = TextRequest,
     responses((status = 200, body = Data<OneOrMany<ExtractedEntities>>)))]
 async fn extract_entities(
     State(state): State<ApiState>,
@@ -402,7 +406,8 @@ async fn extract_entities(
 }
 
 /// Says how bad the problems are that messages tell of.
-#[utoipa::path(post, path = "/api/v1/ai/detect-severity", tag = "Understanding", request_body = TextRequest,
+#[utoipa::path(post, path = "/api/v1/ai/detect-severity", tag = "Understanding",
+    security(("bearer" = ["write"])), request_body = TextRequest,
     responses((status = 200, body = Data<OneOrMany<DetectedSeverity>>)))]
 async fn detect_severity(
     State(state): State<ApiState>,
@@ -417,7 +422,7 @@ async fn detect_severity(
 }
 
 /// Suggests categories out of the organisation's own.
-#[utoipa::path(post, path = "/api/v1/ai/suggest-category", tag = "Understanding",
+#[utoipa::path(post, path = "/api/v1/ai/suggest-category", tag = "Understanding", security(("bearer" = ["write"])),
     request_body = SuggestCategoryRequest, responses((status = 200, body = Data<OneOrMany<SuggestedCategories>>)))]
 async fn suggest_categories(
     State(state): State<ApiState>,

@@ -164,7 +164,8 @@ impl From<ListPlacesQuery> for PlaceQuery {
 }
 
 /// Sites, in the order they were made.
-#[utoipa::path(get, path = "/api/v1/sites", tag = "Sites", params(ListPlacesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/sites", tag = "Sites",
+    security(("bearer" = ["read"])), params(ListPlacesQuery, PageQuery),
     responses((status = 200, body = List<Site>)))]
 async fn list_sites(
     State(state): State<ApiState>,
@@ -176,7 +177,8 @@ async fn list_sites(
 }
 
 /// Makes a site.
-#[utoipa::path(post, path = "/api/v1/sites", tag = "Sites", request_body = SiteRequest,
+#[utoipa::path(post, path = "/api/v1/sites", tag = "Sites",
+    security(("bearer" = ["write"])), request_body = SiteRequest,
     responses((status = 201, body = Data<Site>)))]
 async fn create_site(
     State(state): State<ApiState>,
@@ -187,7 +189,8 @@ async fn create_site(
 }
 
 /// One site, archived or not.
-#[utoipa::path(get, path = "/api/v1/sites/{id}", tag = "Sites", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/sites/{id}", tag = "Sites",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Site>)))]
 async fn get_site(
     State(state): State<ApiState>,
@@ -198,7 +201,8 @@ async fn get_site(
 }
 
 /// Changes what is sent; what is not sent stays.
-#[utoipa::path(put, path = "/api/v1/sites/{id}", tag = "Sites", params(("id" = Ulid, Path)),
+#[utoipa::path(put, path = "/api/v1/sites/{id}", tag = "Sites",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = SiteRequest, responses((status = 200, body = Data<Site>)))]
 async fn update_site(
     State(state): State<ApiState>,
@@ -210,7 +214,8 @@ async fn update_site(
 }
 
 /// The same as PUT.
-#[utoipa::path(patch, path = "/api/v1/sites/{id}", tag = "Sites", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/sites/{id}", tag = "Sites",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = SiteRequest, responses((status = 200, body = Data<Site>)))]
 async fn change_site(
     state: State<ApiState>,
@@ -222,7 +227,8 @@ async fn change_site(
 }
 
 /// Takes a site, and what is at it, out of use. What was recorded there stays; `archived: false` brings both back.
-#[utoipa::path(delete, path = "/api/v1/sites/{id}", tag = "Sites", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/sites/{id}", tag = "Sites",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn archive_site(
     State(state): State<ApiState>,

@@ -181,7 +181,8 @@ struct ListTemplatesQuery {
 }
 
 /// The organisation's templates, newest first.
-#[utoipa::path(get, path = "/api/v1/templates", tag = "Templates", params(ListTemplatesQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/templates", tag = "Templates",
+    security(("bearer" = ["read"])), params(ListTemplatesQuery, PageQuery),
     responses((status = 200, body = List<Template>)))]
 async fn list_templates(
     State(state): State<ApiState>,
@@ -201,7 +202,8 @@ async fn list_templates(
 }
 
 /// One template.
-#[utoipa::path(get, path = "/api/v1/templates/{id}", tag = "Templates", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/templates/{id}", tag = "Templates",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Template>)))]
 async fn get_template(
     State(state): State<ApiState>,
@@ -257,7 +259,8 @@ impl From<templates::Rendered> for RenderedTemplate {
 }
 
 /// How a template reads with these values; with its own samples where none are given.
-#[utoipa::path(post, path = "/api/v1/templates/{id}/preview", tag = "Templates", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/templates/{id}/preview", tag = "Templates",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = TemplateValues, responses((status = 200, body = Data<RenderedTemplate>)))]
 async fn preview_template(
     State(state): State<ApiState>,
@@ -292,7 +295,8 @@ struct TemplateSync {
 /// Has the templates read from Meta now, in the background.
 ///
 /// That also happens when a number is connected, when Meta reports a change, and every hour.
-#[utoipa::path(post, path = "/api/v1/templates/sync", tag = "Templates", request_body = SyncTemplatesRequest,
+#[utoipa::path(post, path = "/api/v1/templates/sync", tag = "Templates",
+    security(("bearer" = ["write"])), request_body = SyncTemplatesRequest,
     responses((status = 202, body = Data<Vec<TemplateSync>>)))]
 async fn sync_templates(
     State(state): State<ApiState>,
@@ -402,7 +406,8 @@ impl From<TemplateValues> for Values {
 ///
 /// Values that do not fit the template are a 422 that says what it wants. The answer is the message, `queued`, with
 /// the text as its recipient will read it.
-#[utoipa::path(post, path = "/api/v1/templates/send", tag = "Templates", request_body = SendTemplateRequest,
+#[utoipa::path(post, path = "/api/v1/templates/send", tag = "Templates",
+    security(("bearer" = ["send"])), request_body = SendTemplateRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_template(
     State(state): State<ApiState>,

@@ -92,7 +92,8 @@ impl From<webhooks::Delivery> for Delivery {
 }
 
 /// One event at one endpoint, with every attempt.
-#[utoipa::path(get, path = "/api/v1/webhook-deliveries/{id}", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/webhook-deliveries/{id}", tag = "Webhooks",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Delivery>)))]
 async fn get_webhook_delivery(
     State(state): State<ApiState>,
@@ -104,6 +105,7 @@ async fn get_webhook_delivery(
 
 /// Delivers an event again, whatever became of it. It keeps its `webhook-id`.
 #[utoipa::path(post, path = "/api/v1/webhook-deliveries/{id}/replay", tag = "Webhooks",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), responses((status = 200, body = Data<Delivery>)))]
 async fn replay_webhook_delivery(
     State(state): State<ApiState>,

@@ -171,7 +171,8 @@ struct WebhookReplay {
 }
 
 /// Webhook endpoints, oldest first.
-#[utoipa::path(get, path = "/api/v1/webhook-endpoints", tag = "Webhooks", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/webhook-endpoints", tag = "Webhooks",
+    security(("bearer" = ["read"])), params(PageQuery),
     responses((status = 200, body = List<WebhookEndpoint>)))]
 async fn list_webhook_endpoints(
     State(state): State<ApiState>,
@@ -189,7 +190,7 @@ async fn list_webhook_endpoints(
 /// 502, 503 and 504 may ask for time with `Retry-After`. An event that fails is attempted ten times within about three
 /// days, and later events do not wait for it: use `seq` where order matters. An endpoint that fails again and again is
 /// left alone for up to ten minutes at a time; what happens meanwhile waits in order.
-#[utoipa::path(post, path = "/api/v1/webhook-endpoints", tag = "Webhooks",
+#[utoipa::path(post, path = "/api/v1/webhook-endpoints", tag = "Webhooks", security(("bearer" = ["admin"])),
     request_body = CreateWebhookEndpointRequest, responses((status = 201, body = Data<WebhookEndpoint>)))]
 async fn create_webhook_endpoint(
     State(state): State<ApiState>,
@@ -208,7 +209,8 @@ async fn create_webhook_endpoint(
 }
 
 /// One webhook endpoint and how it stands.
-#[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<WebhookEndpoint>)))]
 async fn get_webhook_endpoint(
     State(state): State<ApiState>,
@@ -219,7 +221,8 @@ async fn get_webhook_endpoint(
 }
 
 /// Changes what is sent. An endpoint that is switched on again is told of everything that happened meanwhile.
-#[utoipa::path(patch, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     request_body = UpdateWebhookEndpointRequest, responses((status = 200, body = Data<WebhookEndpoint>)))]
 async fn update_webhook_endpoint(
     State(state): State<ApiState>,
@@ -238,7 +241,8 @@ async fn update_webhook_endpoint(
 }
 
 /// Removes an endpoint and its log.
-#[utoipa::path(delete, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/webhook-endpoints/{id}", tag = "Webhooks",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn delete_webhook_endpoint(
     State(state): State<ApiState>,
@@ -250,7 +254,8 @@ async fn delete_webhook_endpoint(
 }
 
 /// The secret that signs an endpoint's webhooks.
-#[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}/secret", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}/secret", tag = "Webhooks",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<WebhookSecret>)))]
 async fn get_webhook_secret(
     State(state): State<ApiState>,
@@ -262,6 +267,7 @@ async fn get_webhook_secret(
 
 /// Gives an endpoint a new secret. For a while both sign, so that the app can change over when it likes.
 #[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/rotate-secret", tag = "Webhooks",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), request_body = RotateWebhookSecretRequest,
     responses((status = 200, body = Data<RotatedWebhookSecret>)))]
 async fn rotate_webhook_secret(
@@ -275,7 +281,8 @@ async fn rotate_webhook_secret(
 }
 
 /// Posts a `webhook.test` to an endpoint now, switched on or not, and says how it went.
-#[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/test", tag = "Webhooks", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/test", tag = "Webhooks",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<WebhookTest>)))]
 async fn test_webhook_endpoint(
     State(state): State<ApiState>,
@@ -289,6 +296,7 @@ async fn test_webhook_endpoint(
 
 /// What became of events at an endpoint, newest events first. Events it has not been attempted with are not in it.
 #[utoipa::path(get, path = "/api/v1/webhook-endpoints/{id}/deliveries", tag = "Webhooks",
+    security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), ListWebhookDeliveriesQuery),
     responses((status = 200, body = Stretch<Delivery>)))]
 async fn list_webhook_deliveries(
@@ -305,7 +313,7 @@ async fn list_webhook_deliveries(
 }
 
 /// Delivers everything since a time again, in order. Each event keeps its `webhook-id`.
-#[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/replay", tag = "Webhooks",
+#[utoipa::path(post, path = "/api/v1/webhook-endpoints/{id}/replay", tag = "Webhooks", security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), request_body = ReplayWebhookEventsRequest,
     responses((status = 202, body = Data<WebhookReplay>)))]
 async fn replay_webhook_events(

@@ -27,7 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 ///
 /// The same as `POST /messages`, with `to` for `wa_id`, `text` for `body`, and a `channel_id` that may be left out: then
 /// the default account's number is used, or the first WhatsApp number where the default account is none.
-#[utoipa::path(post, path = "/api/v1/whatsapp/messages", tag = "Messages", request_body = SendRequest,
+#[utoipa::path(post, path = "/api/v1/whatsapp/messages", tag = "Messages",
+    security(("bearer" = ["send"])), request_body = SendRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_whatsapp_message(
     Auth(principal): Auth,
@@ -38,7 +39,8 @@ async fn send_whatsapp_message(
 }
 
 /// Queues a message over WhatsApp; another name for `POST /whatsapp/messages`.
-#[utoipa::path(post, path = "/api/v1/whatsapp-api/send", tag = "Messages", request_body = SendRequest,
+#[utoipa::path(post, path = "/api/v1/whatsapp-api/send", tag = "Messages",
+    security(("bearer" = ["send"])), request_body = SendRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_whatsapp_api_message(
     Auth(principal): Auth,
@@ -77,7 +79,8 @@ struct AcknowledgeRequest {
 /// Tells somebody over WhatsApp that their report was taken up.
 ///
 /// A template message, so that it may be sent whenever the report came in.
-#[utoipa::path(post, path = "/api/v1/whatsapp-api/acknowledge", tag = "Messages", request_body = AcknowledgeRequest,
+#[utoipa::path(post, path = "/api/v1/whatsapp-api/acknowledge", tag = "Messages",
+    security(("bearer" = ["send"])), request_body = AcknowledgeRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn acknowledge_whatsapp(
     Auth(principal): Auth,
@@ -115,7 +118,8 @@ struct SendGuideRequest {
 }
 
 /// Sends somebody a guide over WhatsApp, as a template message.
-#[utoipa::path(post, path = "/api/v1/whatsapp-api/send-guide", tag = "Messages", request_body = SendGuideRequest,
+#[utoipa::path(post, path = "/api/v1/whatsapp-api/send-guide", tag = "Messages",
+    security(("bearer" = ["send"])), request_body = SendGuideRequest,
     responses((status = 200, body = Data<MessageResource>)))]
 async fn send_whatsapp_guide(
     Auth(principal): Auth,

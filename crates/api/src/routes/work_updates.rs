@@ -47,7 +47,8 @@ impl From<Shown> for WorkUpdate {
 }
 
 /// Work updates, newest first unless `sort` says otherwise; with `Accept: text/csv` all of them as a table.
-#[utoipa::path(get, path = "/api/v1/work-updates", tag = "Work updates", params(ListRecordsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/work-updates", tag = "Work updates",
+    security(("bearer" = ["read"])), params(ListRecordsQuery, PageQuery),
     responses((status = 200, body = List<WorkUpdate>)))]
 async fn list_work_updates(
     State(state): State<ApiState>,
@@ -65,7 +66,8 @@ async fn list_work_updates(
 }
 
 /// All of them as a table.
-#[utoipa::path(get, path = "/api/v1/work-updates/export.csv", tag = "Work updates", params(ListRecordsQuery),
+#[utoipa::path(get, path = "/api/v1/work-updates/export.csv", tag = "Work updates",
+    security(("bearer" = ["read"])), params(ListRecordsQuery),
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export_work_updates(
     State(state): State<ApiState>,
@@ -76,7 +78,7 @@ async fn export_work_updates(
 }
 
 /// Writes down what was done.
-#[utoipa::path(post, path = "/api/v1/work-updates", tag = "Work updates",
+#[utoipa::path(post, path = "/api/v1/work-updates", tag = "Work updates", security(("bearer" = ["write"])),
     request_body = CreateWorkUpdateRequest, responses((status = 201, body = Data<WorkUpdate>)))]
 async fn create_work_update(
     State(state): State<ApiState>,
@@ -88,7 +90,8 @@ async fn create_work_update(
 }
 
 /// One work update.
-#[utoipa::path(get, path = "/api/v1/work-updates/{id}", tag = "Work updates", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/work-updates/{id}", tag = "Work updates",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<WorkUpdate>)))]
 async fn get_work_update(
     State(state): State<ApiState>,
@@ -99,7 +102,8 @@ async fn get_work_update(
 }
 
 /// Changes what it says.
-#[utoipa::path(patch, path = "/api/v1/work-updates/{id}", tag = "Work updates", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/work-updates/{id}", tag = "Work updates",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = UpdateWorkUpdateRequest, responses((status = 200, body = Data<WorkUpdate>)))]
 async fn update_work_update(
     State(state): State<ApiState>,
@@ -111,7 +115,7 @@ async fn update_work_update(
 }
 
 /// Everything that happened to it, oldest first; 50 a page.
-#[utoipa::path(get, path = "/api/v1/work-updates/{id}/timeline", tag = "Work updates",
+#[utoipa::path(get, path = "/api/v1/work-updates/{id}/timeline", tag = "Work updates", security(("bearer" = ["read"])),
     params(("id" = Ulid, Path), PageQuery), responses((status = 200, body = List<TimelineEntry>)))]
 async fn list_work_update_timeline(
     State(state): State<ApiState>,
@@ -124,6 +128,7 @@ async fn list_work_update_timeline(
 
 /// Adds a comment to its history. Who comments watches it.
 #[utoipa::path(post, path = "/api/v1/work-updates/{id}/comments", tag = "Work updates",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = CommentRequest,
     responses((status = 201, body = Data<WorkUpdate>)))]
 async fn comment_on_work_update(
@@ -138,6 +143,7 @@ async fn comment_on_work_update(
 
 /// Adds a reference to a file, taken before or after the work.
 #[utoipa::path(post, path = "/api/v1/work-updates/{id}/evidence", tag = "Work updates",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = EvidenceRequest,
     responses((status = 201, body = Data<WorkUpdate>)))]
 async fn add_work_update_evidence(
@@ -152,6 +158,7 @@ async fn add_work_update_evidence(
 
 /// Somebody wants to hear what becomes of it.
 #[utoipa::path(post, path = "/api/v1/work-updates/{id}/watchers", tag = "Work updates",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), request_body = WatcherRequest,
     responses((status = 200, body = Data<WorkUpdate>)))]
 async fn watch_work_update(
@@ -165,6 +172,7 @@ async fn watch_work_update(
 
 /// Somebody does not want to hear of it any more.
 #[utoipa::path(delete, path = "/api/v1/work-updates/{id}/watchers", tag = "Work updates",
+    security(("bearer" = ["write"])),
     params(("id" = Ulid, Path), WatcherQuery), responses((status = 200, body = Data<WorkUpdate>)))]
 async fn unwatch_work_update(
     State(state): State<ApiState>,

@@ -68,7 +68,8 @@ struct UpdateTemplateRequest {
 /// Keeps a draft of a template; it is not given to Meta yet.
 ///
 /// It is checked by Meta's rules at once: what does not fit is a 422 that names the place, as `components.0.text`.
-#[utoipa::path(post, path = "/api/v1/templates", tag = "Templates", request_body = CreateTemplateRequest,
+#[utoipa::path(post, path = "/api/v1/templates", tag = "Templates",
+    security(("bearer" = ["write"])), request_body = CreateTemplateRequest,
     responses((status = 201, body = Data<Template>)))]
 async fn create_template(
     State(state): State<ApiState>,
@@ -91,7 +92,8 @@ async fn create_template(
 ///
 /// What is left out stays. Meta reviews what it changes, and takes few changes of an approved template: one in 24
 /// hours, ten in 30 days. Templates in other states are a 409.
-#[utoipa::path(patch, path = "/api/v1/templates/{id}", tag = "Templates", params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/templates/{id}", tag = "Templates",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     request_body = UpdateTemplateRequest, responses((status = 200, body = Data<Template>)))]
 async fn update_template(
     State(state): State<ApiState>,
@@ -113,7 +115,8 @@ async fn update_template(
 /// Removes a draft, or has Meta remove the template in this language.
 ///
 /// Meta keeps the name of one that was approved for 30 days.
-#[utoipa::path(delete, path = "/api/v1/templates/{id}", tag = "Templates", params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/templates/{id}", tag = "Templates",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn delete_template(
     State(state): State<ApiState>,
@@ -128,7 +131,8 @@ async fn delete_template(
 ///
 /// What Meta refuses is a 422 with its reason, and stays a draft. When its answer is lost this is a 503: within about a
 /// minute Kabar finds out whether Meta has the template, and until then submitting it again is a 409.
-#[utoipa::path(post, path = "/api/v1/templates/{id}/submit", tag = "Templates", params(("id" = Ulid, Path)),
+#[utoipa::path(post, path = "/api/v1/templates/{id}/submit", tag = "Templates",
+    security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Template>)))]
 async fn submit_template(
     State(state): State<ApiState>,
