@@ -18,7 +18,7 @@ use super::{Saying, words};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::records::{Author, RecordFields};
-use crate::understanding::{Desk, Guess, Reading, in_group};
+use crate::understanding::{Desk, Guess, Reading, in_group, sure};
 
 /// What a button says to us begins so.
 const MARK: &str = "kabar:";
@@ -185,7 +185,7 @@ impl Engine {
             let named = site.id.parse().ok().and_then(|site| desk.vocabulary.things_at(site));
             let text = item.text.as_deref().unwrap_or_default();
             if let Some(mention) = named.and_then(|index| index.mentions(text).into_iter().next()) {
-                let thing = json!({ "id": mention.key, "name": mention.name, "score": mention.score });
+                let thing = json!({ "id": mention.key, "name": mention.name, "score": sure(mention.score) });
                 suggestions.insert("facility".to_owned(), thing);
             }
         }

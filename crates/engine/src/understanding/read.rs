@@ -6,7 +6,7 @@ use kabar_domain::{CategoryId, SiteId};
 use kabar_store::inbox::BY_PERSON;
 use kabar_store::understanding::{Standing, Understood, Unread};
 use kabar_understanding::{Analysis, Class, Language, Reason, analyse};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::vocabulary::{Place, Thing, Vocabulary};
@@ -22,7 +22,13 @@ pub(crate) struct Guess {
     pub id: String,
     pub name: String,
     /// 0 to 1.
+    #[serde(serialize_with = "rounded")]
     pub score: f32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde calls it")]
+fn rounded<S: Serializer>(score: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(sure(*score))
 }
 
 impl Guess {
