@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
-use crate::text::{Kind, Script, Text};
+use crate::text::{Kind, Script, Text, Token};
 
 /// FNV-1a, one byte at a time, so that every prefix of a word is hashed on the way to its end.
 #[derive(Clone, Copy)]
@@ -88,9 +88,9 @@ impl Pattern {
     }
 }
 
+/// A phrase without its first word, which leads to it.
 #[derive(Debug)]
 struct Phrase {
-    first: Pattern,
     rest: Vec<Pattern>,
     group: u16,
 }
@@ -104,12 +104,28 @@ pub(crate) struct Hit {
 }
 
 /// Groups of phrases. A word that ends in `*` stands for every word that begins so.
+///
+/// Phrases are found by the hash of their first word, or of their first two where both are whole words: many begin with
+/// the same negation. Of some ten thousand hashes of 64 bits no two are the same by chance.
 #[derive(Debug, Default)]
 pub(crate) struct Lexicon {
     groups: Vec<String>,
     phrases: Vec<Phrase>,
     whole: ByHash<Vec<u32>>,
+    pairs: ByHash<Vec<u32>>,
     prefixes: ByHash<Vec<u32>>,
+}
+
+/// Hashes of a token's normal form and, where it is another, of its stem.
+type Forms = (u64, Option<u64>);
+
+fn forms(text: &Text<'_>, token: &Token) -> Forms {
+    let (norm, stem) = (text.norm(token), text.stem(token));
+    (Fnv::of(norm.as_bytes()), (stem.len() < norm.len()).then(|| Fnv::of(stem.as_bytes())))
+}
+
+fn pair(first: u64, second: u64) -> u64 {
+    first.rotate_left(17) ^ second
 }
 
 impl Lexicon {
@@ -147,55 +163,63 @@ impl Lexicon {
             parts
         });
         let Some(first) = patterns.next() else { return };
-        let rest = patterns.collect();
-        let map = if first.prefix { &mut self.prefixes } else { &mut self.whole };
-        map.entry(Fnv::of(first.word.as_bytes())).or_default().push(self.phrases.len() as u32);
-        self.phrases.push(Phrase { first, rest, group });
+        let rest: Vec<Pattern> = patterns.collect();
+        let hash = Fnv::of(first.word.as_bytes());
+        let (map, hash) = match rest.first() {
+            _ if first.prefix => (&mut self.prefixes, hash),
+            Some(second) if !second.prefix => (&mut self.pairs, pair(hash, Fnv::of(second.word.as_bytes()))),
+            _ => (&mut self.whole, hash),
+        };
+        map.entry(hash).or_default().push(self.phrases.len() as u32);
+        self.phrases.push(Phrase { rest, group });
     }
 
     /// Every phrase in the text, in its order; phrases may overlap.
     pub(crate) fn scan(&self, text: &Text<'_>, hits: &mut Vec<Hit>) {
-        for (at, token) in text.tokens().iter().enumerate() {
-            let norm = text.norm(token);
-            self.scan_word(text, at, norm, hits);
-            if token.script == Script::Arabic {
-                let stem = text.stem(token);
-                if stem.len() < norm.len() {
-                    self.scan_word(text, at, stem, hits);
-                }
+        let tokens: Vec<Forms> = text.tokens().iter().map(|token| forms(text, token)).collect();
+        for (at, (norm, stem)) in tokens.iter().enumerate() {
+            let token = &text.tokens()[at];
+            self.scan_prefixes(text, at, text.norm(token), hits);
+            self.scan_whole(text, &tokens, at, *norm, hits);
+            if let Some(stem) = stem {
+                self.scan_prefixes(text, at, text.stem(token), hits);
+                self.scan_whole(text, &tokens, at, *stem, hits);
             }
         }
     }
 
-    fn scan_word(&self, text: &Text<'_>, at: usize, word: &str, hits: &mut Vec<Hit>) {
+    fn scan_prefixes(&self, text: &Text<'_>, at: usize, word: &str, hits: &mut Vec<Hit>) {
         let mut hash = Fnv::default();
-        let bytes = word.as_bytes();
-        for (index, byte) in bytes.iter().enumerate() {
+        for (index, byte) in word.as_bytes().iter().enumerate() {
             hash.write(std::slice::from_ref(byte));
             if index > 0
                 && word.is_char_boundary(index + 1)
                 && let Some(found) = self.prefixes.get(&hash.0)
             {
-                self.check(text, at, &word[..=index], found, hits);
+                self.check(text, at, found, hits);
             }
-        }
-        if let Some(found) = self.whole.get(&hash.0) {
-            self.check(text, at, word, found, hits);
         }
     }
 
-    fn check(&self, text: &Text<'_>, at: usize, word: &str, found: &[u32], hits: &mut Vec<Hit>) {
-        for phrase in found.iter().map(|index| &self.phrases[*index as usize]) {
-            if phrase.first.word != word {
-                continue;
+    fn scan_whole(&self, text: &Text<'_>, tokens: &[Forms], at: usize, hash: u64, hits: &mut Vec<Hit>) {
+        if let Some(found) = self.whole.get(&hash) {
+            self.check(text, at, found, hits);
+        }
+        for next in [Some(at + 1), is_joint(text, at + 1).then_some(at + 2)].into_iter().flatten() {
+            let Some((norm, stem)) = tokens.get(next) else { break };
+            for second in [Some(*norm), *stem].into_iter().flatten() {
+                if let Some(found) = self.pairs.get(&pair(hash, second)) {
+                    self.check(text, at, found, hits);
+                }
             }
+        }
+    }
+
+    fn check(&self, text: &Text<'_>, at: usize, found: &[u32], hits: &mut Vec<Hit>) {
+        for phrase in found.iter().map(|index| &self.phrases[*index as usize]) {
             let last = phrase.rest.iter().try_fold(at, |last, pattern| {
                 let mut next = last + 1;
-                if !pattern.fits(text, next)
-                    && text.tokens().get(next).is_some_and(|token| {
-                        token.kind == Kind::Mark && matches!(text.norm(token), "-" | "/" | ".")
-                    })
-                {
+                if !pattern.fits(text, next) && is_joint(text, next) {
                     next += 1;
                 }
                 pattern.fits(text, next).then_some(next)
@@ -208,6 +232,13 @@ impl Lexicon {
             }
         }
     }
+}
+
+/// Whether a token may stand between two words of a phrase.
+fn is_joint(text: &Text<'_>, at: usize) -> bool {
+    text.tokens()
+        .get(at)
+        .is_some_and(|token| token.kind == Kind::Mark && matches!(text.norm(token), "-" | "/" | "."))
 }
 
 #[cfg(test)]

@@ -178,12 +178,11 @@ impl Reader<'_, '_> {
     }
 
     fn read_folded(&mut self, byte: u32, position: u32, c: char, folded: char, next: Option<char>) {
-        let kind = if folded.is_ascii_digit() {
-            Kind::Number
-        } else if folded.is_alphanumeric() {
-            Kind::Word
-        } else {
-            Kind::Mark
+        let kind = match folded {
+            '0'..='9' => Kind::Number,
+            'a'..='z' | '\u{0621}'..='\u{064a}' => Kind::Word,
+            _ if !folded.is_ascii() && folded.is_alphanumeric() => Kind::Word,
+            _ => Kind::Mark,
         };
         if kind == Kind::Mark {
             let joins = match self.open.map(|open| open.kind) {

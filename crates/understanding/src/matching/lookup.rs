@@ -12,6 +12,8 @@ pub(super) struct Name {
     /// Term number, role and the noun that a tell belongs to.
     pub terms: Vec<(u32, Role, u64)>,
     pub weights: Vec<f32>,
+    /// Their sum.
+    pub weight: f32,
     /// The whole without spaces, for slips across words.
     pub plain: Vec<char>,
 }
@@ -77,7 +79,13 @@ impl Lookup {
                 self.counted.push(term.of);
             }
         }
-        self.names.push(Name { entry, terms: of_name, weights: Vec::new(), plain: plain(&text) });
+        self.names.push(Name {
+            entry,
+            terms: of_name,
+            weights: Vec::new(),
+            weight: 0.0,
+            plain: plain(&text),
+        });
     }
 
     /// Weighs and sorts what was added.
@@ -99,6 +107,7 @@ impl Lookup {
                     Role::Word => rarity[*term as usize],
                 })
                 .collect();
+            name.weight = name.weights.iter().sum();
             for ((term, ..), weight) in name.terms.iter().zip(&name.weights) {
                 self.weights[*term as usize] = *weight;
             }
@@ -211,7 +220,7 @@ impl Lookup {
         let mut ranked: Vec<(u32, f32)> = touched
             .into_iter()
             .map(|name| {
-                let of_name: f32 = self.names[name as usize].weights.iter().sum();
+                let of_name = self.names[name as usize].weight;
                 let sum = sums[name as usize];
                 let share =
                     if inside { sum / of_name + of_name * 0.01 } else { 2.0 * sum / (total + of_name) };

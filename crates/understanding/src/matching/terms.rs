@@ -87,6 +87,7 @@ struct Nouns {
     words: ByHash<Noun>,
     /// Every way to write a noun, with the noun's id.
     spellings: Vec<(String, u64)>,
+    places: Vec<u64>,
 }
 
 fn hash(tag: u8, word: &str) -> u64 {
@@ -109,11 +110,14 @@ fn hash_words<'w>(tag: u8, words: impl Iterator<Item = &'w str>) -> u64 {
 fn nouns() -> &'static Nouns {
     static NOUNS: OnceLock<Nouns> = OnceLock::new();
     NOUNS.get_or_init(|| {
-        let mut nouns = Nouns { words: ByHash::default(), spellings: Vec::new() };
+        let mut nouns = Nouns { words: ByHash::default(), spellings: Vec::new(), places: Vec::new() };
         for line in lines(include_str!("../../data/nouns.txt")) {
             let Some((kind, rest)) = line.split_once(' ') else { continue };
             let Some((name, words)) = rest.split_once(':') else { continue };
             let noun = Noun { id: hash(b'@', name), place: kind == "place", side: kind == "part" };
+            if noun.place {
+                nouns.places.push(noun.id);
+            }
             for phrase in words.split(',') {
                 let text = Text::verbatim(phrase);
                 let whole: Vec<&str> = text.tokens().iter().map(|token| text.stem(token)).collect();
@@ -168,7 +172,7 @@ pub(crate) fn is_counted(word: &str) -> bool {
 
 /// Whether an id is that of a counted or lettered place, such as a floor.
 pub(super) fn is_place(id: u64) -> bool {
-    nouns().words.values().any(|noun| noun.place && noun.id == id)
+    nouns().places.contains(&id)
 }
 
 fn counted(word: &str) -> Option<&'static str> {

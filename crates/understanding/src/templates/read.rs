@@ -10,13 +10,19 @@ const AROUND: [char; 14] =
     ['*', '_', '-', '•', '·', '●', '▪', '>', '~', '`', '–', '—', '\u{200f}', '\u{200e}'];
 const AFTER: [char; 6] = [':', '=', '：', '﹕', '-', '–'];
 
+/// In bytes.
+const LONGEST_LABEL: usize = 120;
+
 /// A line as label and value, if a field has that label.
 fn labelled<'d, 't>(line: &'t str, definition: &'d Definition) -> Option<(&'d Field, &'t str)> {
     let bare = line.trim().trim_start_matches(AROUND).trim_start();
     let bare = strip_count(bare);
     for (at, mark) in bare.char_indices().filter(|(_, c)| AFTER.contains(c)) {
+        if at > LONGEST_LABEL {
+            return None;
+        }
         let label = normal(&bare[..at]);
-        if label.is_empty() || label.len() > 60 {
+        if label.is_empty() {
             return None;
         }
         let same = |known: &String| may_be(known, &label) && normal(known) == label;
@@ -66,7 +72,7 @@ fn after_marker<'t>(text: &'t str, definition: &Definition) -> Option<&'t str> {
     let same = |marker: &&String| {
         let marker = marker.trim();
         word == marker
-            || (!normal(marker).is_empty() && sign(word) == sign(marker) && normal(word) == normal(marker))
+            || (sign(word) == sign(marker) && !normal(marker).is_empty() && normal(word) == normal(marker))
     };
     definition.markers.iter().find(same).map(|_| rest.trim_start_matches(['*', ':']))
 }
