@@ -4,15 +4,16 @@ use std::hash::Hasher;
 use std::sync::OnceLock;
 
 use crate::lexicon::{Fnv, Hit};
+use crate::root::root;
 use crate::text::{Kind, Script, Text};
 use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// How many rows the model has.
 pub(crate) const SLOTS: usize = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 17;
+const SLOT_BITS: u32 = 18;
 /// Raised whenever features change, so that stale weights are noticed.
 #[cfg(any(test, feature = "train"))]
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 const LONGEST: usize = 5;
 const SCOPE: usize = 3;
@@ -101,6 +102,11 @@ fn words(text: &Text<'_>, is_negated: impl Fn(usize) -> bool, sink: &mut impl Si
             }
         };
         sink.add(Part::Words, salted(1, &[hash]), at);
+        if token.kind == Kind::Word {
+            let (root, affix) = root(text.stem(token), token.script);
+            sink.add(Part::Words, salted(6, &[root]), at);
+            sink.add(Part::Words, salted(7, &[affix, u64::from(at == 0)]), at);
+        }
         if token.script == Script::Arabic && text.stem(token).len() < norm.len() {
             sink.add(Part::Words, salted(2, &[Fnv::of(norm.as_bytes())]), at);
         }

@@ -28,6 +28,7 @@ mod lexicon;
 mod matching;
 mod model;
 mod redact;
+mod root;
 mod severity;
 pub mod templates;
 pub mod text;
