@@ -235,6 +235,7 @@ class Kabar:
             "KABAR_ADMIN_PASSWORD": self.keys.admin_password,
             "META_APP_SECRET": self.keys.app_secret,
             "META_APP_ID": "100000000000001",
+            "META_CONFIG_ID": "200000000000002",
             "WHATSAPP_VERIFY_TOKEN": self.keys.verify_token,
             "TELEGRAM_WEBHOOK_SECRET": self.keys.telegram_secret,
             "KABAR_META_BASE_URL": provider,

@@ -15,6 +15,8 @@ from harness import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
+# Where callers need a token.
+TOKEN = ("/api/v1/", "/api/integrations/")
 # Open to everyone by nature.
 PUBLIC = {("post", "/api/v1/auth/login")}
 # Open to every token, whatever its abilities: about the token itself.
@@ -48,13 +50,13 @@ def call(http: httpx.Client, method: str, path: str, ids: dict[str, str] | None 
 
 def test_every_path_is_of_a_known_sort(document):
     for path in document["paths"]:
-        assert path.startswith("/api/v1/") or OTHER.match(path), path
+        assert path.startswith(TOKEN) or OTHER.match(path), path
 
 
 def test_without_a_token_it_is_401(server, document):
     tried = 0
     for method, path in operations(document):
-        if not path.startswith("/api/v1/") or (method, path) in PUBLIC:
+        if not path.startswith(TOKEN) or (method, path) in PUBLIC:
             continue
         for headers in ({}, {"Authorization": "Bearer 1|" + "x" * 48}):
             refused(call(server.http, method, path, headers=headers), 401, "Unauthenticated.")
@@ -71,7 +73,7 @@ def test_without_the_ability_it_is_403(server, organisation, document):
     }
     weak = {"get": ("write", "send"), "post": ("read",), "put": ("read",), "patch": ("read",), "delete": ("read",)}
     for method, path in operations(document):
-        if not path.startswith("/api/v1/") or (method, path) in PUBLIC | ANY_ABILITY:
+        if not path.startswith(TOKEN) or (method, path) in PUBLIC | ANY_ABILITY:
             continue
         for ability in weak[method]:
             answer = call(server.http, method, path, headers={"Authorization": f"Bearer {tokens[ability]}"})
@@ -113,7 +115,14 @@ def resources(server, new_organisation):
     category = data(owner.api.post("/categories", {"name": "rahasia"}))
     problem = data(owner.api.post("/problems", {"title": "rahasia"}))
     update = data(owner.api.post("/work-updates", {"title": "rahasia"}))
+    signup = data(
+        owner.api.http.post(
+            server.base_url + "/api/integrations/meta/embedded-signup",
+            json={"code": f"sim-{account.number.phone_number_id}", "waba_id": account.number.waba_id},
+        )
+    )
     ids = {
+        "embedded-signups": signup["id"],
         "problems": problem["id"],
         "work-updates": update["id"],
         "organisations": owner.id,

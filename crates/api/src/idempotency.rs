@@ -25,7 +25,7 @@ const LONGEST: usize = 255;
 /// Answers a repeated POST with the first answer.
 pub(crate) async fn answer_once(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let keyed = request.method() == Method::POST
-        && request.uri().path().starts_with("/api/v1/")
+        && crate::openapi::is_behind_token(request.uri().path())
         && request.headers().contains_key(&IDEMPOTENCY_KEY);
     if !keyed {
         return next.run(request).await;

@@ -63,12 +63,17 @@ pub fn openapi() -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             describe_answers(operation);
-            if path.starts_with("/api/v1/") {
+            if is_behind_token(path) {
                 complete(operation, method);
             }
         }
     }
     document
+}
+
+/// Whether a path is for callers with a token.
+pub(crate) fn is_behind_token(path: &str) -> bool {
+    path.starts_with("/api/v1/") || path.starts_with("/api/integrations/")
 }
 
 fn header(name: &str, component: &'static str, description: &str) -> (&'static str, Parameter) {
@@ -225,7 +230,7 @@ mod tests {
         let any_token = ["get_me", "get_user_me", "get_session", "logout"];
         let mut document = routes::all().into_openapi();
         for (path, item) in &mut document.paths.paths {
-            for (_, operation) in operations(item).filter(|_| path.starts_with("/api/v1/")) {
+            for (_, operation) in operations(item).filter(|_| is_behind_token(path)) {
                 let id = operation.operation_id.clone().unwrap();
                 assert!(
                     operation.security.is_some(),

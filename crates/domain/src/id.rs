@@ -134,6 +134,8 @@ ids! {
     NotificationTemplateId,
     /// A program of others that people may connect.
     AppId,
+    /// The signup of a WhatsApp business account over Meta's dialog.
+    SignupId,
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ text_enum! {
         RemoveObject = 4, "remove_object";
         /// Has an inbox item read again by a model service.
         RefineItem = 5, "refine_item";
+        /// Takes the steps of a signup.
+        Signup = 8, "signup";
     }
 }
 
@@ -29,7 +31,7 @@ impl JobKind {
             Self::FetchMedia | Self::RefineItem => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
-            Self::RemoveObject => 4,
+            Self::RemoveObject | Self::Signup => 4,
         }
     }
 
@@ -38,6 +40,8 @@ impl JobKind {
     pub const fn grace(self) -> Duration {
         match self {
             Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject | Self::RefineItem => Duration::ZERO,
+            // What is under way then is done again, but a code is good for one exchange.
+            Self::Signup => Duration::from_secs(10),
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

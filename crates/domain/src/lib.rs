@@ -16,6 +16,7 @@ pub mod notification;
 pub mod operations;
 pub mod outbound;
 pub mod pacing;
+pub mod signup;
 pub mod webhook;
 
 pub use access::{Abilities, Ability, Reach, Role, TokenKind};

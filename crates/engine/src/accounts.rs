@@ -18,6 +18,7 @@ use crate::error::{Error, Invalid, Result};
 use crate::page::{Page, PageRequest};
 use crate::rules;
 
+pub(crate) use create::Checked;
 pub use create::NewAccount;
 pub use kabar_store::accounts::Account;
 pub use update::AccountChange;

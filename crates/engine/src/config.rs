@@ -19,8 +19,11 @@ pub struct Config {
     pub public_url: Url,
     /// Meta app secrets, any of which may sign (several apps, or a rotation).
     pub meta_app_secrets: Vec<String>,
-    /// The app in whose name Meta is given samples of templates' files.
+    /// The app in whose name business accounts sign up, and Meta is given samples of templates' files. The first of
+    /// `meta_app_secrets` is its.
     pub meta_app_id: Option<String>,
+    /// The app's configuration of Meta's signup dialog.
+    pub meta_config_id: Option<String>,
     pub whatsapp_verify_token: Option<String>,
     /// The shared secret of `/webhooks/telegram`; each bot also has its own.
     pub telegram_webhook_secret: Option<String>,
@@ -68,6 +71,7 @@ impl Config {
             telegram_base_url,
             meta_app_secrets: Vec::new(),
             meta_app_id: None,
+            meta_config_id: None,
             whatsapp_verify_token: None,
             telegram_webhook_secret: None,
             allowed_networks: Vec::new(),

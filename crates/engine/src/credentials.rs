@@ -21,6 +21,9 @@ pub(crate) struct Credentials {
     /// What Telegram sends back in `X-Telegram-Bot-Api-Secret-Token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
+    /// The two-step PIN that a signup registered a WhatsApp number with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
 }
 
 impl std::fmt::Debug for Credentials {

@@ -68,6 +68,8 @@ pub struct Engine {
     pub(crate) estimates: crate::outbound::Estimates,
     /// Jobs were added; each kind's workers wait for it, so wake all of them.
     pub(crate) jobs_ready: Notify,
+    /// A signup got to its next step.
+    pub(crate) signups_moved: Notify,
     /// Calls webhook endpoints.
     pub(crate) webhooks: kabar_providers::webhooks::Client,
     /// A webhook endpoint may have something to be told.
@@ -121,6 +123,7 @@ impl Engine {
             flights: crate::outbound::Flights::default(),
             estimates: crate::outbound::Estimates::default(),
             jobs_ready: Notify::new(),
+            signups_moved: Notify::new(),
             webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
@@ -291,6 +294,7 @@ impl Engine {
         kabar_store::tokens::forget_sessions(&mut tx, now).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
+        kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;
         kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;
         kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;

@@ -37,6 +37,7 @@ pub mod patch;
 pub mod places;
 pub mod records;
 pub mod services;
+pub mod signups;
 pub mod templates;
 pub mod tokens;
 pub mod understanding;

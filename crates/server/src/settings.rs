@@ -62,7 +62,8 @@ settings! {
     admin_password, "KABAR_ADMIN_PASSWORD", "First start only: their password [default: one is made and printed once]";
     whatsapp_verify_token, "WHATSAPP_VERIFY_TOKEN", "The verify token given to Meta for the webhook";
     meta_app_secret, "META_APP_SECRET", "Meta's app secret; several, separated by commas, during a rotation or for several apps";
-    meta_app_id, "META_APP_ID", "Meta's app id; needed to give Meta files of the media library as samples of templates";
+    meta_app_id, "META_APP_ID", "Meta's app id; needed for embedded signup, and to give Meta files of the media library as samples of templates";
+    meta_config_id, "META_CONFIG_ID", "The configuration of Facebook Login for Business that embedded signup's dialog uses";
     telegram_webhook_secret, "TELEGRAM_WEBHOOK_SECRET", "The secret token of the common address /webhooks/telegram; each bot also has its own";
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
@@ -320,6 +321,7 @@ impl Settings {
                 })
                 .unwrap_or_default(),
             meta_app_id: filled(self.meta_app_id).map(|id| id.trim().to_owned()),
+            meta_config_id: filled(self.meta_config_id).map(|id| id.trim().to_owned()),
             whatsapp_verify_token: filled(self.whatsapp_verify_token),
             telegram_webhook_secret: filled(self.telegram_webhook_secret),
             meta_base_url: url(

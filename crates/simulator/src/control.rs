@@ -12,6 +12,7 @@ use url::Url;
 use crate::Simulator;
 use crate::config::{Bot, Config, Number};
 use crate::faults::Fault;
+use crate::graph::{NumberState, TokenState};
 use crate::inbound::{
     GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus, WhatsappInbound,
     WhatsappMedia, WhatsappWebhook,
@@ -125,6 +126,8 @@ pub(crate) fn router<S>(simulator: Simulator) -> Router<S> {
         .route("/whatsapp/webhook", post(whatsapp_webhook))
         .route("/whatsapp/groups", post(whatsapp_group))
         .route("/whatsapp/verify", post(whatsapp_verify))
+        .route("/whatsapp/number", post(whatsapp_number))
+        .route("/whatsapp/token", post(whatsapp_token))
         .route("/whatsapp/media", post(whatsapp_media))
         .route("/telegram/inbound", post(telegram_inbound))
         .route("/telegram/files", post(telegram_file))
@@ -153,6 +156,15 @@ async fn whatsapp_group(State(sim): Sim, Json(body): Json<GroupPerson>) -> Respo
 
 async fn whatsapp_verify(State(sim): Sim) -> Response {
     outcome(sim.whatsapp_verify().await.map(|()| json!({"ok": true})))
+}
+
+async fn whatsapp_number(State(sim): Sim, Json(body): Json<NumberState>) -> Response {
+    outcome(sim.inner.set_number_state(body).map(|()| json!({"ok": true})))
+}
+
+async fn whatsapp_token(State(sim): Sim, Json(body): Json<TokenState>) -> Json<Value> {
+    sim.inner.set_token_state(body);
+    done()
 }
 
 async fn whatsapp_media(State(sim): Sim, Json(body): Json<WhatsappMedia>) -> Response {

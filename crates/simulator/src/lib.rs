@@ -48,6 +48,7 @@ pub use callbacks::signature;
 pub use config::{Bot, Config, Number};
 pub use control::ConfigPatch;
 pub use faults::{Fault, FaultKind};
+pub use graph::{NumberState, TokenState};
 pub use inbound::{
     Delivered, GroupAction, GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus,
     WhatsappInbound, WhatsappMedia, WhatsappWebhook,
@@ -153,6 +154,16 @@ impl Simulator {
     /// Changes the configuration at run time.
     pub fn configure(&self, patch: ConfigPatch) {
         patch.apply(&mut self.inner.config_mut());
+    }
+
+    /// Says how a number stands. An error: there is no such number.
+    pub fn set_number_state(&self, state: NumberState) -> Result<(), String> {
+        self.inner.set_number_state(state)
+    }
+
+    /// Says what is odd about a token.
+    pub fn set_token_state(&self, state: TokenState) {
+        self.inner.set_token_state(state);
     }
 
     /// Replaces a number's access token; the old one answers 190 from now on. False: no such number.

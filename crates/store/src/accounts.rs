@@ -132,6 +132,18 @@ pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: AccountId)
     select.fetch_optional(db).await?.map(account).transpose()
 }
 
+/// The one of this number or bot.
+pub async fn by_external(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    platform: Platform,
+    external_id: &str,
+) -> Result<Option<Account>> {
+    let mut select = Select::new(SELECT, args![organisation]);
+    select.push("AND a.platform = ? AND a.external_id = ?", args![platform, external_id]);
+    select.fetch_optional(db).await?.map(account).transpose()
+}
+
 /// The organisation's default account.
 pub async fn find_default(db: &mut impl Db, organisation: OrganisationId) -> Result<Option<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);

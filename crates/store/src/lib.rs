@@ -35,6 +35,7 @@ pub mod outbound;
 mod postgres;
 pub mod records;
 mod select;
+pub mod signups;
 pub mod sites;
 mod sqlite;
 mod sqlite_gate;

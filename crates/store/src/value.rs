@@ -208,7 +208,8 @@ ids!(
     kabar_domain::SubjectId,
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
-    kabar_domain::AppId
+    kabar_domain::AppId,
+    kabar_domain::SignupId
 );
 
 macro_rules! codes {
@@ -244,6 +245,7 @@ codes!(
     kabar_domain::job::JobKind,
     kabar_domain::notification::NotificationChannel,
     kabar_domain::outbound::SendPriority,
+    kabar_domain::signup::SignupStatus,
     kabar_domain::file::FileStatus,
     kabar_domain::file::FileOrigin,
     kabar_domain::webhook::DeliveryStatus,

@@ -66,6 +66,7 @@ models! {
     kabar_engine::groups::GroupName => kabar_engine::groups::not_found();
     kabar_domain::HeldId => EngineError::NotFound("HeldUpdate");
     kabar_domain::WebhookEndpointId => EngineError::NotFound("WebhookEndpoint");
+    kabar_domain::SignupId => EngineError::NotFound("EmbeddedSignup");
     kabar_domain::WebhookDeliveryId => EngineError::NotFound("WebhookDelivery");
 }
 

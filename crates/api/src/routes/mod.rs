@@ -6,6 +6,7 @@ mod channels;
 mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
+mod embedded_signups;
 mod events;
 mod facilities;
 mod facility_links;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(channels::routes())
         .merge(contacts::routes())
         .merge(conversations::routes())
+        .merge(embedded_signups::routes())
         .merge(events::routes())
         .merge(facilities::routes())
         .merge(facility_links::routes())

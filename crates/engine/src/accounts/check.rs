@@ -44,8 +44,14 @@ fn unsubscribed(before: ChannelStatus, mut check: Check, failure: &SendFailure) 
 }
 
 impl Engine {
-    /// Asks the provider and writes down what it says. Called outside any transaction.
-    pub(super) async fn check_account(&self, account: &Account, credentials: &Credentials) -> Result<()> {
+    /// Asks the provider and writes down what it says; with `templates`, those of a connected number are read next.
+    /// Called outside any transaction.
+    pub(crate) async fn check_account(
+        &self,
+        account: &Account,
+        credentials: &Credentials,
+        templates: bool,
+    ) -> Result<()> {
         let asked = async {
             match account.platform {
                 Platform::Telegram => self.ask_telegram(account, credentials).await,
@@ -72,7 +78,9 @@ impl Engine {
             };
             tx.record(account.organisation_id, now, vec![event]);
         }
-        if let (Some(ChannelStatus::Connected), Some(waba_id)) = (check.status, &account.waba_id) {
+        if let (true, Some(ChannelStatus::Connected), Some(waba_id)) =
+            (templates, check.status, &account.waba_id)
+        {
             ask_sync(self, &mut tx, account.organisation_id, waba_id, now, Duration::ZERO).await?;
         }
         tx.commit().await?;
@@ -102,6 +110,7 @@ impl Engine {
             verified_name: number.verified_name,
             quality: number.quality_rating,
             messages_per_second: wanted_rate(account).or(match number.throughput_level.as_deref() {
+                _ if number.is_on_biz_app => Some(20),
                 Some("STANDARD") => Some(80),
                 Some("HIGH") => Some(1_000),
                 _ => None,

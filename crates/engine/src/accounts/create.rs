@@ -2,10 +2,10 @@
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
 use kabar_domain::message::Platform;
-use kabar_domain::{Ability, AccountId, ChannelId};
+use kabar_domain::{Ability, AccountId, ChannelId, OrganisationId};
 use kabar_store::channels::{self, AccountFacts, Channel};
 use kabar_store::events::NewEvent;
-use kabar_store::{accounts, organisations};
+use kabar_store::{Tx, accounts, organisations};
 use serde_json::{Value as Json, json};
 
 use super::{Account, BAG, Served, not_found, platform, signed_by};
@@ -59,21 +59,24 @@ pub(super) fn secret(invalid: &mut Invalid, field: &str, value: Option<String>) 
     Some(value)
 }
 
-struct Checked {
-    platform: Platform,
-    external_id: String,
+/// A number or bot to register, checked.
+pub(crate) struct Checked {
+    pub platform: Platform,
+    pub external_id: String,
     /// The field that `external_id` came in.
-    named_by: &'static str,
-    display_name: String,
-    phone_number: Option<String>,
-    waba_id: Option<String>,
-    credentials: Credentials,
-    settings: Json,
-    metadata: Json,
+    pub named_by: &'static str,
+    pub display_name: String,
+    pub phone_number: Option<String>,
+    pub waba_id: Option<String>,
+    pub credentials: Credentials,
+    pub is_default: bool,
+    pub settings: Json,
+    pub metadata: Json,
 }
 
 fn checked(new: NewAccount) -> Result<Checked> {
     let mut invalid = Invalid::default();
+    let is_default = new.is_default.unwrap_or(false);
     let named = rules::required(&mut invalid, "platform", new.platform, 20);
     let platform = platform(&named);
     if platform.is_none() && !named.is_empty() {
@@ -115,6 +118,7 @@ fn checked(new: NewAccount) -> Result<Checked> {
         phone_number: phone_number.filter(|_| !telegram),
         waba_id: waba_id.filter(|_| !telegram),
         credentials,
+        is_default,
         settings,
         metadata,
     })
@@ -137,8 +141,27 @@ impl Engine {
     ) -> Result<Served<Account>> {
         principal.require(Ability::Admin)?;
         let organisation_id = principal.organisation_id;
-        let is_default = new.is_default.unwrap_or(false);
         let new = checked(new)?;
+        let mut tx = self.store.begin().await?;
+        organisations::lock(&mut tx, organisation_id).await?;
+        let account = self.insert_account(&mut tx, organisation_id, &new).await?;
+        tx.commit().await?;
+
+        // First the webhook's secret is known here, then the provider is told where to deliver.
+        self.accounts_changed().await;
+        self.check_account(&account, &new.credentials, true).await?;
+        let mut db = self.store.reader().await?;
+        let found = accounts::find(&mut db, organisation_id, account.id).await?;
+        found.map(|account| self.served_account(account)).ok_or_else(not_found)
+    }
+
+    /// Writes a new account, its direct line and their events. The organisation is locked.
+    pub(crate) async fn insert_account(
+        &self,
+        tx: &mut Tx,
+        organisation_id: OrganisationId,
+        new: &Checked,
+    ) -> Result<Account> {
         let now = self.clock.now();
         let id = AccountId::new(&self.clock);
         let channel_id = ChannelId::new(&self.clock);
@@ -147,16 +170,16 @@ impl Engine {
             id,
             platform: new.platform,
             status: ChannelStatus::Pending,
-            external_id: new.external_id,
+            external_id: new.external_id.clone(),
             display_name: new.display_name.clone(),
             phone_digits: new.phone_number.as_deref().and_then(rules::phone_digits),
-            phone_number: new.phone_number,
-            waba_id: new.waba_id,
+            phone_number: new.phone_number.clone(),
+            waba_id: new.waba_id.clone(),
             username: None,
             is_default: false,
             credentials: self.seal_credentials(organisation_id, id, &new.credentials)?,
-            settings: new.settings,
-            metadata: new.metadata,
+            settings: new.settings.clone(),
+            metadata: new.metadata.clone(),
             signed_by: signed_by(&new.credentials),
             verified_name: None,
             quality: None,
@@ -179,7 +202,7 @@ impl Engine {
             kind: ChannelKind::Direct,
             status: ChannelStatus::Pending,
             external_id: String::new(),
-            display_name: new.display_name,
+            display_name: new.display_name.clone(),
             purpose: None,
             allow_routine_logs: true,
             allow_issues: true,
@@ -191,24 +214,21 @@ impl Engine {
             updated_at: now,
             account: AccountFacts::default(),
         };
-
-        let mut tx = self.store.begin().await?;
-        organisations::lock(&mut tx, organisation_id).await?;
-        if accounts::is_taken(&mut tx, new.platform, &account.external_id).await? {
+        if accounts::is_taken(tx, new.platform, &account.external_id).await? {
             return Err(taken(new.named_by));
         }
         // The check above sees what is there; the index decides between two at the same time.
-        accounts::insert(&mut tx, &account).await.map_err(|error| {
+        accounts::insert(tx, &account).await.map_err(|error| {
             if error.is_conflict_on("accounts_external", "accounts.external_id") {
                 taken(new.named_by)
             } else {
                 error.into()
             }
         })?;
-        if is_default || accounts::find_default(&mut tx, organisation_id).await?.is_none() {
-            organisations::set_default_account(&mut tx, organisation_id, Some(id), now).await?;
+        if new.is_default || accounts::find_default(tx, organisation_id).await?.is_none() {
+            organisations::set_default_account(tx, organisation_id, Some(id), now).await?;
         }
-        channels::insert(&mut tx, &channel).await?;
+        channels::insert(tx, &channel).await?;
         let created = |kind, subject, data: Json| NewEvent {
             kind,
             subject_id: Some(subject),
@@ -219,14 +239,7 @@ impl Engine {
             created("channel.created", channel_id.uuid(), json!({ "messaging_account_id": id })),
         ];
         tx.record(organisation_id, now, events);
-        tx.commit().await?;
-
-        // First the webhook's secret is known here, then the provider is told where to deliver.
-        self.accounts_changed().await;
-        self.check_account(&account, &new.credentials).await?;
-        let mut db = self.store.reader().await?;
-        let found = accounts::find(&mut db, organisation_id, id).await?;
-        found.map(|account| self.served_account(account)).ok_or_else(not_found)
+        Ok(account)
     }
 }
 

@@ -126,7 +126,7 @@ impl Engine {
         tx.commit().await?;
 
         self.accounts_changed().await;
-        self.check_account(&account, &credentials).await?;
+        self.check_account(&account, &credentials, true).await?;
         let mut db = self.store.reader().await?;
         let found = accounts::find(&mut db, organisation, id).await?;
         found.map(|account| self.served_account(account)).ok_or_else(not_found)

@@ -217,6 +217,31 @@ impl Engine {
         }
     }
 
+    /// Reads a business account's templates while the caller waits; a failure is noted as that of any reading.
+    pub(crate) async fn read_templates_now(
+        &self,
+        organisation: OrganisationId,
+        waba_id: &str,
+    ) -> Result<Result<(), SendFailure>> {
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        let asked = templates::ask_sync(&mut tx, organisation, waba_id, self.clock.uuid(), now, now).await?;
+        tx.commit().await?;
+        // Somebody else asked in the same moment: theirs does for both.
+        let Some(sync) = asked else { return Ok(Ok(())) };
+        match self.read_templates(&sync).await {
+            Ok(()) => Ok(Ok(())),
+            Err(Unread::Store(error)) => Err(error),
+            Err(Unread::Refused(failure)) => {
+                let mut tx = self.store.begin().await?;
+                let reason = failure.error.sentence();
+                templates::end_sync(&mut tx, &sync, Some(&reason), self.clock.now()).await?;
+                tx.commit().await?;
+                Ok(Err(failure))
+            }
+        }
+    }
+
     async fn read_templates(&self, sync: &Sync) -> Result<(), Unread> {
         let (organisation, waba_id) = (sync.organisation_id, sync.waba_id.as_str());
         // What changes from now on is newer than what is read.

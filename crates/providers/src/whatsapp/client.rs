@@ -38,6 +38,8 @@ pub struct NumberInfo {
     pub throughput_level: Option<String>,
     /// `TIER_…`: people the business may write to first within 24 hours.
     pub messaging_limit: Option<String>,
+    /// It stays in the WhatsApp Business app beside the Cloud API.
+    pub is_on_biz_app: bool,
 }
 
 impl Client {
@@ -75,7 +77,7 @@ impl Client {
         url.query_pairs_mut().append_pair(
             "fields",
             "display_phone_number,verified_name,quality_rating,status,throughput,\
-             whatsapp_business_manager_messaging_limit",
+             whatsapp_business_manager_messaging_limit,is_on_biz_app",
         );
         let answer = call(self.http.get(url), access_token).await.map_err(repeatable)?;
         let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -89,6 +91,7 @@ impl Client {
                 .and_then(|throughput| throughput.get("level")?.as_str())
                 .map(str::to_owned),
             messaging_limit: text("whatsapp_business_manager_messaging_limit"),
+            is_on_biz_app: answer.get("is_on_biz_app") == Some(&Value::Bool(true)),
         })
     }
 
@@ -159,7 +162,7 @@ pub(super) async fn call_as(
     Err(failure)
 }
 
-async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
+pub(super) async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| sentence(&error))? {
         if body.len() + chunk.len() > ANSWER_LIMIT {

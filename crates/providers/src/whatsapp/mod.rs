@@ -8,6 +8,7 @@ mod parse;
 mod receipts;
 mod send;
 mod signature;
+mod signup;
 mod templates;
 
 pub use client::{Client, NumberInfo, VERSION};
@@ -17,4 +18,5 @@ pub use media::MediaInfo;
 pub use parse::parse;
 pub use send::payload;
 pub use signature::{AppSecret, verify_challenge};
+pub use signup::{App, AppData, NoToken, TokenFacts, WabaNumber};
 pub use templates::{CreatedTemplate, RemoteTemplate};

@@ -7,18 +7,27 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::paging::page;
-use super::{Answer, Caller, GraphError, media, pick, success};
+use super::{Answer, Caller, GraphError, media, pick, signup, success};
 use crate::config::Number;
-use crate::ids::now_seconds;
 use crate::params::Params;
 use crate::state::Inner;
 
 pub(super) const APP_ID: &str = "100000000000001";
 
+/// What the app hears of unless it says otherwise.
+const APP_FIELDS: [&str; 4] = ["messages", "message_template_status_update", "account_update", "history"];
+
 fn describe(inner: &Inner, number: &Number) -> Value {
     let own = inner.graph().overrides.get(&number.phone_number_id).map(ToString::to_string);
     let waba = inner.graph().overrides.get(&number.waba_id).map(ToString::to_string);
     let app = inner.config().webhook_whatsapp.as_ref().map(ToString::to_string);
+    let graph = inner.graph();
+    let (registered, on_biz_app) = (
+        graph.signups.is_registered(&number.phone_number_id),
+        graph.signups.is_on_biz_app(&number.phone_number_id),
+    );
+    let verified = graph.signups.is_verified(&number.phone_number_id);
+    drop(graph);
     let mut webhook = serde_json::Map::new();
     for (key, url) in [("phone_number", own), ("whatsapp_business_account", waba), ("application", app)] {
         if let Some(url) = url {
@@ -30,13 +39,13 @@ fn describe(inner: &Inner, number: &Number) -> Value {
         "display_phone_number": number.display_phone_number,
         "verified_name": number.verified_name,
         "quality_rating": "GREEN",
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-        "status": "CONNECTED",
+        "code_verification_status": if verified { "VERIFIED" } else { "NOT_VERIFIED" },
+        "platform_type": if registered { "CLOUD_API" } else { "NOT_APPLICABLE" },
+        "status": if registered { "CONNECTED" } else { "PENDING" },
         "name_status": "APPROVED",
         "account_mode": "LIVE",
         "is_official_business_account": false,
-        "is_on_biz_app": false,
+        "is_on_biz_app": on_biz_app,
         "is_pin_enabled": true,
         "messaging_limit_tier": "TIER_100K",
         "whatsapp_business_manager_messaging_limit": "TIER_100K",
@@ -75,7 +84,7 @@ pub(super) fn numbers(inner: &Inner, caller: &Caller, waba_id: &str, params: &Pa
 /// `POST /{phone_number_id}`: a webhook of its own, or a two-step PIN.
 pub(super) async fn update_number(inner: &Arc<Inner>, number: &Number, params: &Params) -> Answer {
     if params.has("pin") {
-        return register(params);
+        return signup::set_pin(inner, number, params);
     }
     let Some(Ok(configuration)) = params.json("webhook_configuration") else { return Ok(success()) };
     let uri = configuration["override_callback_uri"].as_str().unwrap_or_default();
@@ -163,8 +172,18 @@ pub(super) async fn subscribed_apps(
     }
 }
 
-/// `POST /{app_id}/subscriptions`: the app's own callback URL.
-pub(super) async fn app_subscriptions(inner: &Arc<Inner>, params: &Params) -> Answer {
+/// `/{app_id}/subscriptions`: the app's own callback URL and the fields it hears of.
+pub(super) async fn app_subscriptions(inner: &Arc<Inner>, method: &str, params: &Params) -> Answer {
+    if method == "GET" {
+        let url = inner.config().webhook_whatsapp.as_ref().map(ToString::to_string);
+        let fields =
+            inner.graph().app_fields.clone().unwrap_or_else(|| APP_FIELDS.map(str::to_owned).to_vec());
+        let fields: Vec<_> = fields.iter().map(|name| json!({"name": name, "version": "v24.0"})).collect();
+        let subscription = url.map(|url| {
+            json!({"object": "whatsapp_business_account", "callback_url": url, "active": true, "fields": fields})
+        });
+        return Ok(json!({"data": Vec::from_iter(subscription)}));
+    }
     if params.text("object").as_deref() != Some("whatsapp_business_account") {
         return Err(GraphError::missing("object"));
     }
@@ -172,13 +191,8 @@ pub(super) async fn app_subscriptions(inner: &Arc<Inner>, params: &Params) -> An
     let url = callback_url(&uri)?;
     handshake(inner, &url, &params.text("verify_token").unwrap_or_default()).await?;
     inner.config_mut().webhook_whatsapp = Some(url);
-    Ok(success())
-}
-
-pub(super) fn register(params: &Params) -> Answer {
-    let pin = params.text("pin").ok_or_else(|| GraphError::missing("pin"))?;
-    if pin.len() != 6 || !pin.chars().all(|c| c.is_ascii_digit()) {
-        return Err(GraphError::text(100, "(#100) Param pin must be a string of 6 digits."));
+    if let Some(fields) = params.text("fields") {
+        inner.graph().app_fields = Some(fields.split(',').map(|field| field.trim().to_owned()).collect());
     }
     Ok(success())
 }
@@ -191,70 +205,4 @@ pub(super) fn profile(method: &str, number: &Number) -> Value {
         "messaging_product": "whatsapp", "about": number.verified_name, "description": "A simulated business",
         "address": "", "email": "", "websites": [], "vertical": "OTHER",
     }]})
-}
-
-/// The OAuth exchange. A code works once: `sim-<phone number id>` gives that number's token, any other the first
-/// number's, and `expired` is refused as a code older than 30 seconds is.
-pub(super) fn access_token(inner: &Inner, params: &Params) -> Answer {
-    let client_id =
-        params.text("client_id").ok_or_else(|| oauth(101, None, "Missing client_id parameter."))?;
-    let secret = params.text("client_secret").unwrap_or_default();
-    if secret != inner.config().app_secret {
-        return Err(oauth(1, None, "Error validating client secret."));
-    }
-    if params.text("grant_type").as_deref() == Some("client_credentials") {
-        return Ok(json!({"access_token": format!("{client_id}|{secret}"), "token_type": "bearer"}));
-    }
-    let code = params.text("code").ok_or_else(|| oauth(1, None, "Missing authorization code"))?;
-    if code == "expired" {
-        return Err(oauth(100, Some(36_007), "This authorization code has expired."));
-    }
-    let config = inner.config();
-    let named = code.strip_prefix("sim-").unwrap_or_default();
-    let number = config.numbers.iter().find(|number| number.phone_number_id == named);
-    let token = number.or_else(|| config.numbers.first()).map(|number| number.access_token.clone());
-    drop(config);
-    let token = token.ok_or_else(|| oauth(100, Some(36_008), "Invalid verification code format."))?;
-    if !inner.graph().used_codes.insert(code) {
-        return Err(oauth(100, Some(36_009), "This authorization code has been used."));
-    }
-    Ok(json!({"access_token": token, "token_type": "bearer", "expires_in": 5_184_000}))
-}
-
-fn oauth(code: i64, subcode: Option<i64>, message: &str) -> GraphError {
-    GraphError { status: 400, subcode, ..GraphError::text(code, message) }
-}
-
-pub(super) fn debug_token(inner: &Inner, params: &Params) -> Answer {
-    let token = params.text("input_token").ok_or_else(|| GraphError::missing("input_token"))?;
-    let config = inner.config();
-    let mut wabas: Vec<&str> = config
-        .numbers
-        .iter()
-        .filter(|number| number.access_token == token)
-        .map(|number| number.waba_id.as_str())
-        .collect();
-    wabas.dedup();
-    if wabas.is_empty() {
-        return Ok(json!({"data": {
-            "is_valid": false,
-            "scopes": [],
-            "error": {"code": 190, "message": "Invalid OAuth access token - Cannot parse access token"},
-        }}));
-    }
-    let scopes = ["whatsapp_business_management", "whatsapp_business_messaging"];
-    let granular: Vec<Value> =
-        scopes.iter().map(|scope| json!({"scope": scope, "target_ids": wabas})).collect();
-    Ok(json!({"data": {
-        "app_id": APP_ID,
-        "application": "Simulated app",
-        "type": "SYSTEM_USER",
-        "is_valid": true,
-        "issued_at": now_seconds(),
-        "expires_at": 0,
-        "data_access_expires_at": 0,
-        "user_id": "100000000000002",
-        "scopes": scopes,
-        "granular_scopes": granular,
-    }}))
 }

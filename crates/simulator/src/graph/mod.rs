@@ -7,6 +7,7 @@ mod interactive;
 mod media;
 mod messages;
 mod paging;
+mod signup;
 mod templates;
 mod uploads;
 mod validate;
@@ -25,6 +26,7 @@ pub(crate) use accounts::handshake;
 pub(crate) use error::GraphError;
 pub(crate) use groups::{act as act_in_group, id_of as group_id};
 pub(crate) use media::MediaFile;
+pub use signup::{NumberState, TokenState};
 
 use crate::config::Number;
 use crate::faults::Fault;
@@ -50,6 +52,7 @@ impl Call {
             ("whatsapp_business", "attachments") => "media_download".to_owned(),
             ("oauth", "access_token") => "access_token".to_owned(),
             ("debug_token", "") => "debug_token".to_owned(),
+            ("dialog", "oauth") => "dialog".to_owned(),
             (_, "messages") if params.has("status") => "read".to_owned(),
             (_, "") => "object".to_owned(),
             (_, edge) => edge.to_owned(),
@@ -78,7 +81,9 @@ pub(crate) struct GraphState {
     unsubscribed: HashSet<String>,
     /// Callback URLs set for an account or a number, by its id.
     overrides: HashMap<String, Url>,
-    used_codes: HashSet<String>,
+    signups: signup::Signups,
+    /// What the app's webhooks are about; `None`: the usual.
+    app_fields: Option<Vec<String>>,
     /// When someone last wrote: (phone number id, sender) to milliseconds.
     pub last_inbound: HashMap<(String, String), u64>,
     /// The profile name of those who wrote.
@@ -172,9 +177,10 @@ fn authenticate(inner: &Inner, params: &Params) -> Result<Caller, GraphError> {
     let numbers: Vec<Number> =
         config.numbers.iter().filter(|number| accounts.contains(number.waba_id.as_str())).cloned().collect();
     drop(config);
-    if numbers.is_empty() && !is_app_token(inner, &token) {
+    if (numbers.is_empty() && !is_app_token(inner, &token)) || inner.graph().signups.is_expired(&token) {
         return Err(GraphError::bad_token());
     }
+    signup::check_proof(inner, &token, params)?;
     Ok(Caller { numbers, host: params.host.clone() })
 }
 
@@ -193,6 +199,9 @@ pub(crate) async fn handle(
     if call.name == "media_download" {
         return media::download(inner, &params).unwrap_or_else(|error| error.respond(&inner.ids));
     }
+    if call.name == "dialog" {
+        return signup::dialog(inner, &params);
+    }
     match route(inner, &call, &params, raw, fault).await {
         Ok(value) => Json(value).into_response(),
         Err(error) => error.respond(&inner.ids),
@@ -207,20 +216,26 @@ async fn route(
     fault: Option<&Fault>,
 ) -> Answer {
     if call.name == "access_token" {
-        return accounts::access_token(inner, params);
+        return signup::access_token(inner, params);
     }
     let caller = authenticate(inner, params)?;
     if call.name == "debug_token" {
-        return accounts::debug_token(inner, params);
+        return signup::debug_token(inner, params);
     }
     let method = call.http_method.as_str();
     if let Some(number) = caller.number(&call.id) {
         return match (method, call.edge.as_str()) {
+            ("POST", "messages" | "marketing_messages")
+                if !inner.graph().signups.is_registered(&number.phone_number_id) =>
+            {
+                Err(GraphError::of(133_010, None))
+            }
             ("POST", "messages" | "marketing_messages") => messages::send(inner, number, params, raw, fault),
             ("POST", "media") => media::upload(inner, number, params),
             ("GET", "") => Ok(accounts::number(inner, number, params)),
             ("POST", "") => accounts::update_number(inner, number, params).await,
-            ("POST", "register") => accounts::register(params),
+            ("POST", "register") => signup::register(inner, number, params),
+            ("POST", "smb_app_data") => signup::app_data(inner, number, params),
             ("POST", "deregister" | "request_code" | "verify_code") => Ok(success()),
             ("GET" | "POST", "whatsapp_business_profile") => Ok(accounts::profile(method, number)),
             ("POST", "groups") => groups::create(inner, number, params, fault),
@@ -246,8 +261,8 @@ async fn route(
     if call.id.starts_with("upload:") {
         return uploads::session(inner, call, params);
     }
-    if method == "POST" && call.edge == "subscriptions" {
-        return accounts::app_subscriptions(inner, params).await;
+    if call.edge == "subscriptions" && matches!(call.id.as_str(), accounts::APP_ID | "app") {
+        return accounts::app_subscriptions(inner, method, params).await;
     }
     if let Some(answer) = media::object(inner, &caller, call, params) {
         return answer;

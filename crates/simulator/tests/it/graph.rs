@@ -203,8 +203,9 @@ async fn accounts_tokens_and_subscriptions() {
     assert_eq!(number.body, json!({"id": NUMBER, "verified_name": "Acme", "status": "CONNECTED"}));
     let numbers = harness.request("GET", &format!("/{WABA}/phone_numbers"), Some(TOKEN), None).await;
     assert_eq!(numbers.body["data"][0]["id"], NUMBER);
-    let exchange =
-        format!("/v25.0/oauth/access_token?client_id=1&client_secret=test_app_secret&code=sim-{NUMBER}");
+    let exchange = format!(
+        "/v25.0/oauth/access_token?client_id=100000000000001&client_secret=test_app_secret&code=sim-{NUMBER}"
+    );
     assert_eq!(harness.request("GET", &exchange, None, None).await.body["access_token"], TOKEN);
     assert_eq!(harness.request("GET", &exchange, None, None).await.body["error"]["error_subcode"], 36_009);
     let debug = format!("/debug_token?input_token={TOKEN}");

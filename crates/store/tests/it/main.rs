@@ -15,4 +15,5 @@ mod organisations;
 mod place;
 mod records;
 mod reopen;
+mod signups;
 mod support;
