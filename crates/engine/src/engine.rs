@@ -47,6 +47,8 @@ pub struct Engine {
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
     pub(crate) sms: Option<sms::Client>,
+    /// Asks our own address.
+    pub(crate) reach: kabar_providers::reach::Client,
     /// Fetches files from addresses that users give.
     pub(crate) fetcher: kabar_providers::fetch::Client,
     /// Asks model services.
@@ -109,6 +111,7 @@ impl Engine {
             metrics: Arc::new(Metrics::new()?),
             login_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
+            reach: kabar_providers::reach::Client::new(client.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
             fetcher,

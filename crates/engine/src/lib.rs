@@ -12,6 +12,7 @@ pub mod conversations;
 mod credentials;
 pub mod crypto;
 mod digests;
+pub mod doctor;
 mod engine;
 mod error;
 pub mod events;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
-use crate::{demo, inbound, people, serve, understand};
+use crate::{demo, doctor, inbound, people, serve, understand};
 
 /// What a command says when it fails: a sentence for the person who typed it.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -22,6 +22,7 @@ Examples:
   kabar serve --listen 0.0.0.0:8080              run the server
   kabar serve --database-url postgres://kabar@localhost/kabar
   kabar user create --email ana@example.com --name Ana --organisation default --role agent --password-stdin
+  kabar doctor                                   what is wrong with the connections, and what to paste where
   kabar inbound list --held                      what came in and could not be applied"
 )]
 pub struct Cli {
@@ -58,6 +59,7 @@ enum Command {
     #[command(subcommand)]
     Inbound(inbound::InboundCommand),
     Understand(understand::UnderstandCommand),
+    Doctor(doctor::DoctorCommand),
 }
 
 #[derive(Subcommand)]
@@ -81,6 +83,7 @@ impl Cli {
             Command::Token(command) => command.run(settings).await,
             Command::Inbound(command) => command.run(settings).await,
             Command::Understand(command) => command.run(settings).await,
+            Command::Doctor(command) => command.run(settings).await,
             Command::Openapi { .. } => Ok(()),
         }
     }

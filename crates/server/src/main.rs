@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod doctor;
 mod inbound;
 mod people;
 mod serve;

@@ -7,6 +7,7 @@ use kabar_domain::channel::ChannelStatus;
 use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, ChannelId, Timestamp};
 use kabar_engine::accounts::{Account, AccountChange, AccountQuery, NewAccount, Served};
+use kabar_engine::doctor::{self, CheckStatus};
 use kabar_engine::patch::Patch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,11 +22,10 @@ use crate::page::{PageQuery, list};
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_messaging_accounts, create_messaging_account)).routes(routes!(
-        get_messaging_account,
-        update_messaging_account,
-        retire_messaging_account
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list_messaging_accounts, create_messaging_account))
+        .routes(routes!(get_messaging_account, update_messaging_account, retire_messaging_account))
+        .routes(routes!(diagnose_messaging_account))
 }
 
 /// Where a provider delivers to, and how that goes.
@@ -196,6 +196,47 @@ struct UpdateMessagingAccountRequest {
     metadata: Option<Value>,
 }
 
+/// How an account's connection stands.
+#[derive(Serialize, ToSchema)]
+struct Diagnosis {
+    /// The worst of the checks: `ok`, `warning` or `failed`.
+    #[schema(value_type = String, example = "failed")]
+    status: CheckStatus,
+    #[schema(value_type = Time)]
+    checked_at: Timestamp,
+    checks: Vec<DiagnosisCheck>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DiagnosisCheck {
+    /// `public_url`, `tls`, `clock`, `verify_token`, `access_token`, `permissions`, `number`, `business_account`,
+    /// `subscription`, `app_secret`, `webhook`, `last_webhook`; of bots `bot_token`, `privacy_mode`, `webhook`,
+    /// `update_kinds`, `deliveries`.
+    #[schema(example = "app_secret")]
+    name: &'static str,
+    /// `ok`, `warning`, `failed`, or `skipped`: it cannot be told.
+    #[schema(value_type = String, example = "failed")]
+    status: CheckStatus,
+    /// What was found.
+    detail: String,
+    /// What to paste where.
+    fix: Option<String>,
+}
+
+impl From<doctor::Diagnosis> for Diagnosis {
+    fn from(found: doctor::Diagnosis) -> Self {
+        let check = |check: doctor::Check| {
+            let doctor::Check { name, status, detail, fix } = check;
+            DiagnosisCheck { name, status, detail, fix }
+        };
+        Self {
+            status: found.status(),
+            checked_at: found.checked_at,
+            checks: found.checks.into_iter().map(check).collect(),
+        }
+    }
+}
+
 /// The organisation's accounts, oldest first. Retired ones are not shown.
 #[utoipa::path(get, path = "/api/v1/messaging-accounts", tag = "Messaging accounts", security(("bearer" = ["read"])),
     params(ListMessagingAccountsQuery, PageQuery),
@@ -288,4 +329,18 @@ async fn retire_messaging_account(
 ) -> Result<StatusCode> {
     state.engine.retire_messaging_account(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Looks at an account's connection from end to end and says of each fault what to paste where: the server's address,
+/// certificate, verify token and clock; the token, its permissions, number and business account, subscription, app
+/// secret and webhook at Meta; token and webhook at Telegram. Nothing is changed.
+#[utoipa::path(get, path = "/api/v1/messaging-accounts/{id}/doctor", tag = "Messaging accounts",
+    params(("id" = Ulid, Path)),
+    responses((status = 200, body = Data<Diagnosis>)))]
+async fn diagnose_messaging_account(
+    State(state): State<ApiState>,
+    Auth(caller): Auth,
+    PathId(id): PathId<AccountId>,
+) -> Result<axum::Json<Data<Diagnosis>>> {
+    Ok(data(state.engine.diagnose_account(&caller, id).await?.into()))
 }

@@ -3,6 +3,7 @@
 mod client;
 mod errors;
 mod groups;
+mod inspect;
 mod media;
 mod parse;
 mod receipts;
@@ -14,6 +15,7 @@ mod templates;
 pub use client::{Client, NumberInfo, VERSION};
 pub use errors::{Description, classify, describe};
 pub use groups::{Failed, GroupInfo, JoinRequest, MAX_PARTICIPANTS, NewGroup};
+pub use inspect::Callbacks;
 pub use media::MediaInfo;
 pub use parse::parse;
 pub use send::payload;
