@@ -31,7 +31,7 @@ use crate::rules;
 pub use config::SignupConfig;
 
 /// How long a request waits for the steps; the rest goes on without it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it looks, when another node takes the steps.
 const LOOK: Duration = Duration::from_millis(250);
 

@@ -131,7 +131,7 @@ struct ResumeEmbeddedSignupRequest {
 /// Connects the WhatsApp numbers of a business account with the code that Meta's dialog gave: exchanges the code,
 /// checks the access token, subscribes to webhooks, makes a messaging account and a channel of each number, registers
 /// the numbers, reads the templates, and has numbers that stay in the WhatsApp Business app hand over their history.
-/// Waits for the steps up to 20 seconds; what is left goes on without the client (`status: running`). A failed step says
+/// Waits for the steps up to 15 seconds; what is left goes on without the client (`status: running`). A failed step says
 /// what to do. The same code again answers with the same signup.
 #[utoipa::path(post, path = "/api/integrations/meta/embedded-signup", tag = "Embedded signup",
     security(("bearer" = ["admin"])),

@@ -335,6 +335,7 @@ async fn retire_messaging_account(
 /// certificate, verify token and clock; the token, its permissions, number and business account, subscription, app
 /// secret and webhook at Meta; token and webhook at Telegram. Nothing is changed.
 #[utoipa::path(get, path = "/api/v1/messaging-accounts/{id}/doctor", tag = "Messaging accounts",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Diagnosis>)))]
 async fn diagnose_messaging_account(
