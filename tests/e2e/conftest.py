@@ -6,11 +6,13 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
-pytest.register_assert_rewrite("api", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
+pytest.register_assert_rewrite("api", "browser", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
 
 import harness  # noqa: E402
 from api import Account, Api, Organisation, login  # noqa: E402
+from browser import App, View  # noqa: E402
 from harness import BACKENDS, Kabar, Postgres, Simulator  # noqa: E402
 from telegram import Hook  # noqa: E402
 
@@ -158,3 +160,25 @@ def bot(organisation: Organisation) -> Account:
 @pytest.fixture
 def hook(bot: Account) -> Hook:
     return Hook(bot)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**harness.chromium())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_app(chromium: Browser, server: Kabar) -> Iterator[Callable[..., App]]:
+    """Opens browsers of their own, nobody signed in yet."""
+    made: list[App] = []
+
+    def make(view: View | None = None) -> App:
+        made.append(App(chromium.new_context(**(view or View()).context()), server.base_url))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.context.close()

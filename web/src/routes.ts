@@ -2,18 +2,22 @@
 import type { Component } from 'svelte';
 import Blocks from '@lucide/svelte/icons/blocks';
 import KeyRound from '@lucide/svelte/icons/key-round';
+import Radio from '@lucide/svelte/icons/radio';
 import { m } from '$lib/paraglide/messages';
 
-type Page = () => Promise<{ default: Component<Record<string, string>> }>;
+// What a page takes is told by its pattern.
+type Page = () => Promise<{ default: Component<any> }>;
 
 /** By path below `/app`; `:name` is a parameter, given to the page as a property. The first that fits is shown. */
 export const pages: [pattern: string, page: Page][] = [
+  ['/channels', () => import('$pages/channels/Channels.svelte')],
+  ['/channels/:id', () => import('$pages/channels/Channel.svelte')],
   ['/integrations/api-tokens', () => import('$pages/tokens/Tokens.svelte')],
   ['/integrations/apps', () => import('$pages/apps/Apps.svelte')],
 ];
 
 /** Shown at `/app`. */
-export const HOME = '/integrations/api-tokens';
+export const HOME = '/channels';
 
 export interface Place {
   path: string;
@@ -23,6 +27,10 @@ export interface Place {
 
 /** What the navigation lists, in groups. */
 export const places: { label?: () => string; places: Place[] }[] = [
+  {
+    label: m.nav_messaging,
+    places: [{ path: '/channels', label: m.channels, icon: Radio }],
+  },
   {
     label: m.nav_integrations,
     places: [

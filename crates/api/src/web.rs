@@ -43,6 +43,8 @@ const NOT_BUILT: &str = "<!doctype html><html lang=en><meta charset=utf-8><title
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/app") }))
+        // What browsers ask for on pages that name no icon.
+        .route("/favicon.ico", get(async |headers: HeaderMap| icon(&headers)))
         .route("/app", get(async |headers: HeaderMap| app(&headers, "")))
         .route("/app/", get(async |headers: HeaderMap| app(&headers, "")))
         .route("/app/{*path}", get(async |headers: HeaderMap, Path(path): Path<String>| app(&headers, &path)))
@@ -62,6 +64,11 @@ fn app(headers: &HeaderMap, path: &str) -> Response {
         None => (StatusCode::SERVICE_UNAVAILABLE, POLICY, axum::Extension(KeepBody), Html(NOT_BUILT))
             .into_response(),
     }
+}
+
+fn icon(headers: &HeaderMap) -> Response {
+    let name = "app/favicon.svg";
+    find(name).map_or_else(|| StatusCode::NO_CONTENT.into_response(), |file| serve(file, name, headers))
 }
 
 /// A file by its name below `web/dist`; `None` when it was not built.

@@ -8,6 +8,14 @@ function read() {
 }
 
 let current = $state.raw(read());
+let moved = false;
+
+/** Whether the page that is shown now was come to within the app; true once for each time. */
+export function arrived(): boolean {
+  const it = moved;
+  moved = false;
+  return it;
+}
 
 export const route = {
   /** Below `/app`, without a slash at the end: `/channels`. */
@@ -26,10 +34,14 @@ export function href(path: string): string {
 
 export function go(path: string, { replace = false } = {}): void {
   history[replace ? 'replaceState' : 'pushState'](null, '', href(path));
+  moved = !replace;
   current = read();
 }
 
-addEventListener('popstate', () => (current = read()));
+addEventListener('popstate', () => {
+  moved = true;
+  current = read();
+});
 
 /** A click that the browser would follow within the app, and in this tab. */
 export function follow(event: MouseEvent): void {
@@ -39,6 +51,7 @@ export function follow(event: MouseEvent): void {
   if (link.pathname !== BASE && !link.pathname.startsWith(BASE + '/')) return;
   event.preventDefault();
   if (link.href !== location.href) history.pushState(null, '', link.href);
+  moved = true;
   current = read();
 }
 

@@ -1,6 +1,8 @@
 /** Who is signed in, and for which organisation. */
 import { credentials, signIn } from './api/client';
-import { failure } from './api/failure';
+import { Failure, failure } from './api/failure';
+import { m } from './paraglide/messages';
+import { toast } from './toasts.svelte';
 
 export type Ability = 'read' | 'write' | 'send' | 'admin';
 
@@ -57,7 +59,9 @@ export async function begin(): Promise<void> {
   if (response.status === 401) return signIn();
   const body: unknown = await response.json().catch(() => undefined);
   if (!response.ok) throw failure(response, body);
-  current = (body as { data: Session }).data;
+  const found = (body as { data: Session & { organisation: Organisation | null } }).data;
+  if (!found.organisation) throw new Failure(-1, m.failure_no_organisation());
+  current = found;
   credentials.csrf = current.csrf_token;
   credentials.organisation = current.organisation.id;
   credentials.renew = begin;
@@ -91,6 +95,8 @@ export function enter(organisation: Organisation): void {
 }
 
 export async function signOut(): Promise<void> {
-  await fetch('/logout', { method: 'POST', headers: { 'X-CSRF-Token': credentials.csrf }, redirect: 'manual' });
-  location.assign('/login');
+  const headers = { 'X-CSRF-Token': credentials.csrf };
+  const answer = await fetch('/logout', { method: 'POST', headers, redirect: 'manual' }).catch(() => undefined);
+  if (answer?.type === 'opaqueredirect') location.assign('/login');
+  else toast(m.sign_out_failed(), 'failed');
 }
