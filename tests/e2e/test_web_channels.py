@@ -1,4 +1,4 @@
-"""Channels in the web app: what there is, connecting with credentials, settings."""
+"""Channels in the web app: what there is, connecting with credentials, the connection check, settings."""
 
 import pytest
 from playwright.sync_api import expect
@@ -28,6 +28,8 @@ def test_channels_in_every_language_theme_and_size(open_app, organisation, view)
     expect(page.get_by_role("main").get_by_role("listitem")).to_have_count(2)
     app.check()
     page = app.open(f"/channels/{account.channel_id}")
+    page.locator("section").first.get_by_role("button").click()
+    expect(page.locator("section").first.get_by_role("listitem").first).to_be_visible(timeout=30_000)
     app.check()
 
 
@@ -45,6 +47,24 @@ def test_a_bot_is_connected_with_its_token(app, simulator):
     page.get_by_role("button", name="Connect", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Lobby bot")
     assert "4711:AAE" not in page.content()
+    app.check()
+
+
+def test_the_connection_check_says_what_to_do(app, organisation):
+    account = organisation.whatsapp(display_name="Facility desk")
+    page = app.open(f"/channels/{account.channel_id}")
+    page.get_by_role("button", name="Check the connection").click()
+    checks = page.get_by_role("list", name="Connection check").get_by_role("listitem")
+    expect(checks.filter(has_text="Access token")).to_be_visible(timeout=30_000)
+    found = data(organisation.api.get(f"/messaging-accounts/{account.id}/doctor"))
+    expect(checks).to_have_count(len(found["checks"]))
+    said = {"ok": "In order", "warning": "Attention", "failed": "Failed", "skipped": "Not checked"}
+    for shown, check in zip(checks.all(), found["checks"]):
+        expect(shown).to_contain_text(said[check["status"]])
+        if check["fix"]:
+            expect(shown).to_contain_text(check["fix"].split("\n")[0])
+    # The tests' server is not on https.
+    assert next(check for check in found["checks"] if check["name"] == "tls")["fix"]
     app.check()
 
 

@@ -60,7 +60,7 @@ export async function begin(): Promise<void> {
   const body: unknown = await response.json().catch(() => undefined);
   if (!response.ok) throw failure(response, body);
   const found = (body as { data: Session & { organisation: Organisation | null } }).data;
-  if (!found.organisation) throw new Failure(-1, m.failure_no_organisation());
+  if (!found.organisation) throw new Failure(409, m.failure_no_organisation());
   current = found;
   credentials.csrf = current.csrf_token;
   credentials.organisation = current.organisation.id;

@@ -1,5 +1,8 @@
 import { m } from '$lib/paraglide/messages';
 
+/** In place of a status: it went wrong in the page, not on the server. */
+const BROKEN = -1;
+
 /** An answer that is not a success. `status` 0: there was none. */
 export class Failure extends Error {
   constructor(
@@ -17,6 +20,7 @@ export class Failure extends Error {
 
   /** What happened, in the reader's language where it is not about a field. */
   get text(): string {
+    if (this.status === BROKEN) return m.failure_page();
     if (this.status === 0) return m.failure_offline();
     if (this.status === 403) return m.failure_forbidden();
     if (this.status === 404) return m.failure_missing();
@@ -48,5 +52,5 @@ export function failure(response: Response, body: unknown): Failure {
 }
 
 export function asFailure(error: unknown): Failure {
-  return error instanceof Failure ? error : new Failure(-1, error instanceof Error ? error.message : String(error));
+  return error instanceof Failure ? error : new Failure(BROKEN, error instanceof Error ? error.message : String(error));
 }
