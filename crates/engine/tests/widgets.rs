@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{Server, admin, column, until};
 use kabar_domain::Clock;
-use kabar_domain::message::MessageStatus;
+use kabar_domain::message::{Direction, MessageStatus};
 use kabar_engine::conversations::ConversationQuery;
 use kabar_engine::messages::SendMessage;
 use kabar_engine::page::PageRequest;
@@ -29,7 +29,6 @@ const PAGE: &str = "https://shop.example";
 
 /// An organisation with a widget.
 struct Shop {
-    store: Store,
     clock: Clock,
     admin: Principal,
     server: Server,
@@ -55,7 +54,7 @@ impl Shop {
         let admin = admin(&clock, organisation(store, &clock).await);
         let server = Server::start(store, &clock, NOWHERE).await;
         let widget = server.engine.create_widget(&admin, fields("shop")).await.unwrap();
-        Self { store: store.clone(), clock, admin, server, widget }
+        Self { clock, admin, server, widget }
     }
 
     async fn token(&self, subject: &str) -> String {
@@ -153,7 +152,7 @@ both! {
         let mut stream = engine.stream_visit(ani.clone(), None).await.unwrap();
         let id = shop.answer("ani", "ya?").await;
         let Told::Message(seen) = heard(&mut stream).await else { panic!("no message") };
-        assert_eq!((seen.id, seen.body.as_deref(), seen.is_own), (id, Some("ya?"), false));
+        assert_eq!((seen.id, seen.body.as_deref(), seen.direction), (id, Some("ya?"), Direction::Outbound));
         assert_eq!(shop.status(id).await, MessageStatus::Sent, "told, but nobody said that it came");
         assert_eq!(engine.begin_visit(&ani, Begin::default()).await.unwrap().unread, 1);
         shop.type_to_somebody().await;
@@ -196,12 +195,12 @@ both! {
         let token = shop.token("ani").await;
         let why = async |token: &str| shop.knock(token).await.err().map(|error| error.to_string());
         assert_eq!(why(&token).await, None);
-        shop.clock.advance(Duration::from_secs(900));
+        shop.clock.advance(Duration::from_mins(15));
         assert_eq!(why(&token).await.as_deref(), Some("The embed token has expired."));
         let former = shop.token("ani").await;
         engine.rotate_widget_key(&shop.admin, Some(60)).await.unwrap();
         assert_eq!(why(&former).await, None);
-        shop.clock.advance(Duration::from_secs(60));
+        shop.clock.advance(Duration::from_mins(1));
         assert_eq!(why(&former).await.as_deref(), Some("The embed token has expired."));
         let token = shop.token("ani").await;
         assert_eq!(why(&token).await, None);

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use kabar_domain::file::FileStatus;
-use kabar_domain::message::Media;
+use kabar_domain::message::{Direction, Media};
 use kabar_domain::widget::{Appearance, Position, Theme};
 use kabar_domain::{ConversationId, MessageId, Timestamp};
 use kabar_engine::media::NewFile;
@@ -155,7 +155,7 @@ impl From<Seen> for VisitMessage {
         Self {
             id: seen.id,
             client_id: seen.client_id,
-            from: if seen.is_own { "visitor" } else { "agent" },
+            from: if seen.direction == Direction::Inbound { "visitor" } else { "agent" },
             author: seen.author,
             body: seen.body,
             attachments: seen.media.into_iter().map(VisitFile::from).collect(),

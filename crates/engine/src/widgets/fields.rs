@@ -122,7 +122,7 @@ fn asked(invalid: &mut Invalid, fields: &mut [Field]) {
     }
 }
 
-fn allowed(invalid: &mut Invalid, given: Vec<String>) -> Vec<String> {
+fn allowed(invalid: &mut Invalid, given: &[String]) -> Vec<String> {
     let mut allowed: Vec<String> = Vec::with_capacity(given.len());
     for (index, text) in given.iter().enumerate() {
         match origins::origin(text) {
@@ -156,7 +156,7 @@ impl WidgetFields {
         }
         widget.enabled = self.enabled.unwrap_or(widget.enabled);
         if let Patch::Set(given) = self.allowed_origins {
-            widget.allowed_origins = allowed(invalid, given.unwrap_or_default());
+            widget.allowed_origins = allowed(invalid, &given.unwrap_or_default());
         }
         if let Patch::Set(look) = self.appearance {
             widget.appearance = look.unwrap_or_default();

@@ -74,7 +74,9 @@ impl Limits {
     fn look(&self, of: Of, who: u64, now: Timestamp) -> (u32, Duration) {
         let counted = locked(&self.counted);
         match counted.get(&(of, who)) {
-            Some((since, count)) if now.since(*since) < MINUTE => (*count, MINUTE - now.since(*since)),
+            Some((since, count)) if now.since(*since) < MINUTE => {
+                (*count, MINUTE.saturating_sub(now.since(*since)))
+            }
             _ => (0, MINUTE),
         }
     }
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn a_minute_has_room_for_so_many_and_the_next_for_as_many_again() {
         let limits = Limits::default();
-        let at = |second| Timestamp::from_unix(1_700_000_000 + second);
+        let at = |second: i64| Timestamp::from_unix(1_700_000_000 + second);
         for _ in 0..FILES {
             limits.take(Of::Files, 1, FILES, at(0)).unwrap();
         }

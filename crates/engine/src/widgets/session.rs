@@ -67,7 +67,8 @@ pub struct Seen {
     pub id: MessageId,
     /// Of the visitor's own: what the page called it.
     pub client_id: Option<String>,
-    pub is_own: bool,
+    /// `Inbound`: the visitor's own.
+    pub direction: Direction,
     /// Who wrote it on the other side.
     pub author: Option<String>,
     pub body: Option<String>,
@@ -96,7 +97,7 @@ fn seen(message: Message) -> Option<Seen> {
     Some(Seen {
         id: message.id,
         client_id: name.and_then(inbound::client_id).map(str::to_owned),
-        is_own,
+        direction: message.direction,
         author: message.user_name.filter(|_| !is_own),
         body: message.body.filter(|_| !is_deleted),
         media: if is_deleted { Vec::new() } else { message.media },
