@@ -238,7 +238,8 @@ struct EmbedToken {
 }
 
 /// Chat widgets, in the order they were made.
-#[utoipa::path(get, path = "/api/v1/widgets", tag = "Embed widget", security(("bearer" = ["read"])), params(ListWidgetsQuery, PageQuery),
+#[utoipa::path(get, path = "/api/v1/widgets", tag = "Embed widget",
+    security(("bearer" = ["read"])), params(ListWidgetsQuery, PageQuery),
     responses((status = 200, body = List<Widget>)))]
 async fn list_widgets(
     State(state): State<ApiState>,
@@ -260,7 +261,8 @@ async fn list_widgets(
 }
 
 /// Makes a chat widget, and its channel.
-#[utoipa::path(post, path = "/api/v1/widgets", tag = "Embed widget", security(("bearer" = ["admin"])), request_body = WidgetRequest,
+#[utoipa::path(post, path = "/api/v1/widgets", tag = "Embed widget",
+    security(("bearer" = ["admin"])), request_body = WidgetRequest,
     responses((status = 201, body = Data<Widget>)))]
 async fn create_widget(
     State(state): State<ApiState>,
@@ -272,7 +274,8 @@ async fn create_widget(
 }
 
 /// One chat widget, archived or not.
-#[utoipa::path(get, path = "/api/v1/widgets/{id}", tag = "Embed widget", security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/widgets/{id}", tag = "Embed widget",
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Widget>)))]
 async fn get_widget(
     State(state): State<ApiState>,
@@ -284,7 +287,8 @@ async fn get_widget(
 }
 
 /// Changes what is sent; what is not sent stays. Open widgets show it when their visitors come back.
-#[utoipa::path(patch, path = "/api/v1/widgets/{id}", tag = "Embed widget", security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
+#[utoipa::path(patch, path = "/api/v1/widgets/{id}", tag = "Embed widget",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     request_body = WidgetRequest, responses((status = 200, body = Data<Widget>)))]
 async fn update_widget(
     State(state): State<ApiState>,
@@ -297,7 +301,8 @@ async fn update_widget(
 }
 
 /// Takes a chat widget and its channel out of use. What was said there stays; `archived: false` brings both back.
-#[utoipa::path(delete, path = "/api/v1/widgets/{id}", tag = "Embed widget", security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
+#[utoipa::path(delete, path = "/api/v1/widgets/{id}", tag = "Embed widget",
+    security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     responses((status = 204)))]
 async fn archive_widget(
     State(state): State<ApiState>,
@@ -310,7 +315,8 @@ async fn archive_widget(
 }
 
 /// The keys that embed tokens are signed with, newest first. Their secrets never leave the server.
-#[utoipa::path(get, path = "/api/v1/widget-keys", tag = "Embed widget", security(("bearer" = ["admin"])),
+#[utoipa::path(get, path = "/api/v1/widget-keys", tag = "Embed widget",
+    security(("bearer" = ["admin"])),
     responses((status = 200, body = WidgetKeys)))]
 async fn list_widget_keys(
     State(state): State<ApiState>,
@@ -321,7 +327,8 @@ async fn list_widget_keys(
 }
 
 /// Signs new embed tokens with a new key. For a while those of the former key are taken, too.
-#[utoipa::path(post, path = "/api/v1/widget-keys/rotate", tag = "Embed widget", security(("bearer" = ["admin"])),
+#[utoipa::path(post, path = "/api/v1/widget-keys/rotate", tag = "Embed widget",
+    security(("bearer" = ["admin"])),
     request_body = RotateWidgetKeyRequest, responses((status = 200, body = Data<WidgetKey>)))]
 async fn rotate_widget_key(
     State(state): State<ApiState>,
@@ -333,7 +340,8 @@ async fn rotate_widget_key(
 }
 
 /// Takes no token of a key any more, from now on. Its visitors' pages ask for new tokens.
-#[utoipa::path(post, path = "/api/v1/widget-keys/{id}/revoke", tag = "Embed widget", security(("bearer" = ["admin"])),
+#[utoipa::path(post, path = "/api/v1/widget-keys/{id}/revoke", tag = "Embed widget",
+    security(("bearer" = ["admin"])),
     params(("id" = Ulid, Path)), responses((status = 200, body = Data<WidgetKey>)))]
 async fn revoke_widget_key(
     State(state): State<ApiState>,
@@ -348,7 +356,8 @@ async fn revoke_widget_key(
 ///
 /// Your server asks for one for the visitor it knows, and hands it to the browser. Needs the ability to write: with such
 /// a token one reads and writes as that visitor.
-#[utoipa::path(post, path = "/api/v1/embed-tokens", tag = "Embed widget", security(("bearer" = ["write"])),
+#[utoipa::path(post, path = "/api/v1/embed-tokens", tag = "Embed widget",
+    security(("bearer" = ["write"])),
     request_body = CreateEmbedTokenRequest, responses((status = 200, body = Data<EmbedToken>)))]
 async fn create_embed_token(
     State(state): State<ApiState>,
