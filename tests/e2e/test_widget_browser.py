@@ -245,6 +245,25 @@ def test_expired_forged_and_foreign_tokens(open_shop, new_organisation, server):
     assert "allowed origins" in page.evaluate("heard")[0]["message"]
 
 
+def test_a_page_with_an_expired_token(chromium, make_kabar, new_database, backend, clock, site):
+    kabar = make_kabar(new_database(backend), environment=clock.environment).start()
+    organisation = Organisation(kabar, login(kabar, kabar.ADMIN_EMAIL, kabar.keys.admin_password)["access_token"])
+    widget = create_widget(organisation, allowed_origins=[site.origin])
+    shop = Shop(chromium.new_context(locale="en-GB"), kabar, site, organisation, widget)
+    token = shop.token()
+    clock.set(0.3)
+    page = shop.visit(token, expect_problems=True)
+    assert page.evaluate("booted") is False
+    expect(page.locator("#kabar-widget")).to_have_count(0)
+    [error] = page.evaluate("heard")
+    assert error == {"status": 401, "message": "The embed token has expired."}
+    # A page that knows how to get another one goes on.
+    page = shop.visit(token, options=f"onTokenExpiring: () => {json.dumps(shop.token())}", expect_problems=True)
+    assert page.evaluate("booted") is True
+    expect(launcher(page)).to_be_visible()
+    shop.context.close()
+
+
 def test_an_expired_token_asks_for_another(shop):
     page = shop.visit(shop.token(ttl_seconds=60), options="onTokenExpiring: () => (window.asked = (window.asked ?? 0) + 1, window.next)")
     launcher(page).click()
@@ -415,7 +434,7 @@ def test_on_a_phone(open_shop):
     assert page.locator("#kabar-widget .log").evaluate("(log) => log.scrollWidth <= log.clientWidth")
     assert axe(page) == []
     look(page, "phone")
-    page.get_by_role("button", name="Close chat").first.tap()
+    page.get_by_role("button", name="Close chat").tap()
     expect(launcher(page)).to_be_visible()
 
 

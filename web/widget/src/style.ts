@@ -19,6 +19,7 @@ svg { width: 24px; height: 24px; display: block; fill: none; stroke: currentColo
     stroke-linecap: round; stroke-linejoin: round; }
 svg.filled { fill: currentColor; stroke: none; }
 :focus-visible { outline: 3px solid var(--text); outline-offset: 2px; }
+textarea:focus-visible, input:focus-visible { outline-width: 2px; outline-offset: -1px; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 [hidden] { display: none !important; }
 
@@ -108,6 +109,7 @@ textarea::placeholder { color: var(--faint); opacity: 1; }
     color: var(--on-accent); font-weight: 600; }
 
 @media (max-width: 480px) {
+    .launcher[aria-expanded=true] { display: none; }
     .end .panel, .start .panel { inset: 0; width: 100vw; max-width: none; height: 100dvh; border: 0; border-radius: 0; }
     /* Smaller text makes phones zoom into the field. */
     textarea, .ask input { font-size: 16px; }
