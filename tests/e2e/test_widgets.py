@@ -422,7 +422,7 @@ def test_fields_are_asked_once(server, organisation, api):
     known = Visitor(server, mint(organisation, widget, "user-known", context=context))
     assert [question["key"] for question in known.begin()["ask"]] == ["order_no"]
     known.write("halo")
-    message = eventually(lambda: next(m for m in organisation.messages() if (m["payload"] or {}).get("context")))
+    message = eventually(lambda: next((m for m in organisation.messages() if m["payload"].get("context")), None))
     assert message["payload"]["context"] == context
     contact = organisation.contact_of(message)
     assert (contact["name"], contact["email"]) == ("Budi", "budi@example.com")
