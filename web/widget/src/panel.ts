@@ -58,7 +58,7 @@ export class Panel {
         this.notice = el('div', { class: 'notice', role: 'status' });
 
         this.field = el('textarea', {
-            rows: '1', dir: 'auto', maxlength: '4096', 'aria-label': say.message, placeholder: say.placeholder, enterkeyhint: 'send',
+            rows: '1', maxlength: '4096', 'aria-label': say.message, placeholder: say.placeholder, enterkeyhint: 'send',
             oninput: () => this.grow(),
             onkeydown: (event: KeyboardEvent) => {
                 // While a word is being composed, Enter chooses it.
@@ -168,6 +168,8 @@ export class Panel {
     }
 
     private grow(): void {
+        // An empty field is written in the page's direction, as its placeholder is.
+        set(this.field, { dir: this.field.value ? 'auto' : false });
         this.field.style.height = 'auto';
         this.field.style.height = `${Math.min(140, this.field.scrollHeight + 2)}px`;
     }
@@ -323,7 +325,7 @@ export class Panel {
         if (hasEarlier) put('more', 1, () => el('button', { type: 'button', class: 'more', onclick: () => void this.widget.load(true) }, say.earlier));
         else {
             const hello = open ? say.greeting : this.away();
-            put('hello', hello, () => el('div', { class: 'message' }, el('div', { class: 'bubble', dir: 'auto' }, ...linked(hello ?? ''))));
+            put('hello', hello, () => el('div', { class: 'message' }, el('div', { class: 'bubble' }, el('div', { dir: 'auto' }, ...linked(hello ?? '')))));
         }
         let day = '';
         for (const message of messages) {
@@ -364,19 +366,19 @@ export class Panel {
         const { strings: say } = this.session;
         const own = message.from === 'visitor';
         const who = own ? say.you : message.author || say.agent;
-        const words = message.deleted ? el('div', { class: 'gone' }, say.deleted) : message.body && el('div', { class: 'words' }, ...linked(message.body));
+        const words = message.deleted ? el('div', { class: 'gone' }, say.deleted) : message.body && el('div', { class: 'words', dir: 'auto' }, ...linked(message.body));
         return el('div', { class: `message ${own ? 'own' : ''}` },
-            el('div', { class: 'bubble', dir: 'auto' },
+            el('div', { class: 'bubble' },
                 el('span', { class: 'hidden' }, `${who}: `), words, ...message.attachments.map((file) => this.file(file))),
-            el('div', { class: 'meta' }, !own && `${who} · `, this.time(message.at), message.edited && !message.deleted && ` · ${say.edited}`));
+            el('div', { class: 'meta' }, !own && el('bdi', {}, who), !own && ' · ', this.time(message.at), message.edited && !message.deleted && ` · ${say.edited}`));
     }
 
     private draft(draft: Draft): HTMLElement {
         const { strings: say } = this.session;
         const failed = draft.state === 'failed';
         return el('div', { class: 'message own' },
-            el('div', { class: 'bubble', dir: 'auto' },
-                el('span', { class: 'hidden' }, `${say.you}: `), draft.body && el('div', { class: 'words' }, ...linked(draft.body)),
+            el('div', { class: 'bubble' },
+                el('span', { class: 'hidden' }, `${say.you}: `), draft.body && el('div', { class: 'words', dir: 'auto' }, ...linked(draft.body)),
                 ...draft.files.map((file) => el('div', { class: 'file' }, icon('file'), file.name))),
             el('div', { class: 'meta' },
                 el('span', { class: failed ? 'bad' : '', role: failed && 'alert' }, failed ? `${draft.reason ?? say.failed} ` : say[draft.state]),

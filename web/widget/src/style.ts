@@ -67,7 +67,8 @@ header button:focus-visible { outline-color: var(--on-accent); outline-offset: -
 .bubble img { display: block; max-width: 100%; max-height: 240px; border-radius: 10px; }
 .file { display: flex; align-items: center; gap: 8px; }
 .file svg { width: 20px; height: 20px; flex: none; }
-.bubble > * + *, .words + * { margin-block-start: 8px; }
+.bubble > :not(.hidden) + * { margin-block-start: 8px; }
+time { unicode-bidi: isolate; }
 .meta { margin: 3px 6px 4px; color: var(--faint); font-size: 12.5px; }
 .own .meta { text-align: end; }
 .meta button { text-decoration: underline; color: var(--bad); font-weight: 600; min-height: 24px; }

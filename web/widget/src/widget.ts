@@ -46,6 +46,8 @@ export class Widget {
     private following = false;
     private wanted = false;
     private reading: string | undefined;
+    /** Messages leave one after the other, so that they arrive as they were written. */
+    private line = Promise.resolve();
 
     constructor(
         base: string,
@@ -210,22 +212,26 @@ export class Widget {
         const draft: Draft = { client_id: name(), body, files, at: new Date().toISOString(), state: 'sending' };
         this.drafts.push(draft);
         this.render(true);
-        void this.post(draft);
+        this.post(draft);
     }
 
     retry(draft: Draft): void {
-        if (draft.state === 'failed') void this.post(draft);
+        if (draft.state === 'failed') this.post(draft);
     }
 
     private resend(): void {
         for (const draft of this.drafts) this.retry(draft);
     }
 
-    /** The server takes a message once, however often it is sent. */
-    private async post(draft: Draft): Promise<void> {
+    private post(draft: Draft): void {
         draft.state = 'sending';
         delete draft.reason;
         this.render(false);
+        this.line = this.line.then(() => this.deliver(draft));
+    }
+
+    /** The server takes a message once, however often it is sent. */
+    private async deliver(draft: Draft): Promise<void> {
         for (let tries = 1; !this.connection.ended; tries++) {
             try {
                 await this.connection.call('POST', '/messages', {
@@ -238,7 +244,10 @@ export class Widget {
                 draft.state = 'sent';
                 break;
             } catch (error) {
-                if (!(error instanceof Refusal)) throw error;
+                if (!(error instanceof Refusal)) {
+                    draft.state = 'failed';
+                    break;
+                }
                 const passes = error.status === 0 || error.status >= 500;
                 if (passes && tries < TRIES) {
                     await wait(error.wait || 1000 * 2 ** tries);
