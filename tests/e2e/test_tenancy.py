@@ -27,7 +27,7 @@ ANY_ABILITY = {
     ("post", "/api/v1/auth/logout"),
 }
 # Outside /api/v1: signed by the provider, or made to be read without signing in.
-OTHER = re.compile(r"^/(webhooks/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
+OTHER = re.compile(r"^/(webhooks/.*|embed/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
 
 
 def operations(document):
@@ -121,8 +121,13 @@ def resources(server, new_organisation):
             json={"code": f"sim-{account.number.phone_number_id}", "waba_id": account.number.waba_id},
         )
     )
+    widget = data(owner.api.post("/widgets", {"slug": f"rahasia-{serial()}", "name": "rahasia"}))
+    data(owner.api.post("/embed-tokens", {"slug": widget["slug"], "subject": "rahasia"}))
+    [key] = data(owner.api.get("/widget-keys"))
     ids = {
         "embedded-signups": signup["id"],
+        "widgets": widget["id"],
+        "widget-keys": key["id"],
         "problems": problem["id"],
         "work-updates": update["id"],
         "organisations": owner.id,

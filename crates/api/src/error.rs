@@ -120,7 +120,7 @@ impl From<kabar_engine::Error> for Error {
     fn from(error: kabar_engine::Error) -> Self {
         use kabar_engine::Error as Engine;
         let status = match &error {
-            Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
+            Engine::Unauthenticated | Engine::EmbedToken(_) | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::OutOfReach | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
             Engine::Invalid(_)

@@ -136,6 +136,10 @@ ids! {
     AppId,
     /// The signup of a WhatsApp business account over Meta's dialog.
     SignupId,
+    /// A chat widget on web pages.
+    WidgetId,
+    /// What embed tokens are signed with.
+    WidgetKeyId,
 }
 
 #[cfg(test)]

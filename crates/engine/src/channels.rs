@@ -4,12 +4,13 @@ mod create;
 mod update;
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
+use kabar_domain::message::Platform;
 use kabar_domain::{Ability, AccountId, ChannelId};
 use kabar_store::Window;
 use kabar_store::channels::{self, StatusFilter};
 use kabar_store::events::NewEvent;
 
-use crate::accounts::{Served, platform};
+use crate::accounts::Served;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -68,7 +69,7 @@ impl Engine {
         let mut invalid = Invalid::default();
         let mut filter = channels::Filter::default();
         if let Some(text) = query.platform {
-            filter.platform = platform(&text);
+            filter.platform = Platform::from_name(&text).filter(|platform| *platform != Platform::Other);
             if filter.platform.is_none() {
                 rules::selected(&mut invalid, "platform");
             }

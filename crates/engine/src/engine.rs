@@ -82,6 +82,10 @@ pub struct Engine {
     pub(crate) files_expected: AtomicBool,
     /// What organisations call their places and things.
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
+    /// How much visitors of widgets did lately.
+    pub(crate) visits: crate::widgets::Limits,
+    /// Who is just writing to a widget's visitor.
+    pub(crate) typing: crate::widgets::Typing,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
     /// Cancelled when the work is to stop.
@@ -131,6 +135,8 @@ impl Engine {
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
+            visits: crate::widgets::Limits::default(),
+            typing: crate::widgets::Typing::default(),
             claim_wanted: Notify::new(),
             stopping: CancellationToken::new(),
             store,
@@ -299,6 +305,7 @@ impl Engine {
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;
         kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;
+        self.forget_widget_keys(&mut tx).await?;
         kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;
         Ok(())

@@ -14,6 +14,9 @@ use crate::templates::Fitting;
 pub enum Error {
     #[error("Unauthenticated.")]
     Unauthenticated,
+    /// A visitor's token that is not good, or not any more.
+    #[error("{0}")]
+    EmbedToken(&'static str),
     /// A wrong e-mail or password; deliberately the same for both.
     #[error("These credentials do not match our records.")]
     Credentials,

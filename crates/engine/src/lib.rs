@@ -46,6 +46,7 @@ pub mod users;
 pub mod visibility;
 pub mod vocabulary;
 pub mod webhooks;
+pub mod widgets;
 
 mod rules;
 mod window;

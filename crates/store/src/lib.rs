@@ -51,6 +51,7 @@ mod value;
 pub mod visibility;
 pub mod vocabularies;
 pub mod webhooks;
+pub mod widgets;
 
 pub use bulk::{Rows, of};
 pub use error::{Error, Result};

@@ -209,7 +209,9 @@ ids!(
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
     kabar_domain::AppId,
-    kabar_domain::SignupId
+    kabar_domain::SignupId,
+    kabar_domain::WidgetId,
+    kabar_domain::WidgetKeyId
 );
 
 macro_rules! codes {

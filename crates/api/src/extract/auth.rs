@@ -14,12 +14,13 @@ use crate::state::ApiState;
 #[derive(Debug)]
 pub(crate) struct Auth(pub Principal);
 
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 fn token(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
+    bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
 }
 
 impl FromRequestParts<ApiState> for Auth {

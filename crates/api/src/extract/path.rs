@@ -56,6 +56,8 @@ models! {
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
     ProblemId => EngineError::NotFound("Problem");
     WorkUpdateId => EngineError::NotFound("WorkUpdate");
+    kabar_domain::WidgetId => EngineError::NotFound("Widget");
+    kabar_domain::WidgetKeyId => EngineError::NotFound("WidgetKey");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::SiteId => EngineError::NotFound("Site");

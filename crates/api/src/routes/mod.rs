@@ -6,6 +6,7 @@ mod channels;
 mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
+mod embed;
 mod embedded_signups;
 mod events;
 mod facilities;
@@ -33,6 +34,7 @@ mod webhook_deliveries;
 mod webhook_endpoints;
 mod webhooks;
 mod whatsapp_messages;
+mod widgets;
 mod work_updates;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +50,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(embedded_signups::routes())
+        .merge(embed::routes())
         .merge(events::routes())
         .merge(facilities::routes())
         .merge(facility_links::routes())
@@ -73,5 +76,6 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(templates::routes())
         .merge(webhooks::routes())
         .merge(whatsapp_messages::routes())
+        .merge(widgets::routes())
         .merge(work_updates::routes())
 }

@@ -16,6 +16,7 @@ use super::presence::Line;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
+use crate::widgets;
 
 /// Telegram deletes messages of the last 48 hours.
 const DELETABLE: Duration = Duration::from_hours(48);
@@ -59,11 +60,15 @@ impl Engine {
             payload: message.payload.clone(),
             reply_to: None,
         };
-        telegram::edit(&changed, &name).map_err(|refused| Error::unsendable(line.platform, refused))?;
-        self.telegram
-            .edit(line.bot_token(), &changed, &name)
-            .await
-            .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        if line.platform == Platform::Widget {
+            widgets::check_sendable(&changed).map_err(|refused| Error::unsendable(line.platform, refused))?;
+        } else {
+            telegram::edit(&changed, &name).map_err(|refused| Error::unsendable(line.platform, refused))?;
+            self.telegram
+                .edit(line.bot_token(), &changed, &name)
+                .await
+                .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        }
         let now = self.clock.now();
         let edited = EditedMessage {
             provider_key: provider_key(message.account_id, &name),
@@ -92,14 +97,17 @@ impl Engine {
             return Ok(());
         }
         let now = self.clock.now();
-        if message.sent_at.unwrap_or(message.created_at) < now.minus(DELETABLE) {
+        let is_old = message.sent_at.unwrap_or(message.created_at) < now.minus(DELETABLE);
+        if is_old && line.platform == Platform::Telegram {
             return Err(Invalid::one("id", "Telegram deletes messages of the last 48 hours only."));
         }
         let name = message.provider_message_id.unwrap_or_default();
-        self.telegram
-            .delete(line.bot_token(), &line.recipient, &name)
-            .await
-            .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        if line.platform == Platform::Telegram {
+            self.telegram
+                .delete(line.bot_token(), &line.recipient, &name)
+                .await
+                .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        }
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
         let key = provider_key(message.account_id, &name);
@@ -132,7 +140,7 @@ impl Engine {
         }
         let line =
             self.line(&mut db, organisation, message.conversation_id, Some(message.account_id)).await?;
-        if line.platform != Platform::Telegram {
+        if !matches!(line.platform, Platform::Telegram | Platform::Widget) {
             return Err(Error::CapabilityMissing {
                 provider: line.platform,
                 field: "id".into(),

@@ -31,6 +31,7 @@ use crate::error::{Error, Invalid, Result};
 use crate::media::Fetched;
 use crate::outbound::shows_text;
 use crate::templates::{self, TemplateMessage};
+use crate::widgets;
 
 /// WhatsApp takes reactions to messages of the last 30 days.
 const REACTION_DAYS: u64 = 30;
@@ -325,6 +326,7 @@ fn check_with_provider(
     match platform {
         Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
         Platform::Telegram => telegram::request(&message).map(|_| ()),
+        Platform::Widget => widgets::check_sendable(&message),
         Platform::Other => Err(Unsendable::new("channel_id", "Messages cannot be sent over this channel.")),
     }
 }

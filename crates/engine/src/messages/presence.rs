@@ -46,6 +46,15 @@ impl Engine {
         account: Option<AccountId>,
     ) -> Result<Line> {
         let target = of_conversation(db, organisation, conversation).await?;
+        if target.channel.platform == Platform::Widget {
+            // There is nobody to ask.
+            return Ok(Line {
+                platform: Platform::Widget,
+                account: String::new(),
+                credentials: Credentials::default(),
+                recipient: target.recipient,
+            });
+        }
         let id = match account {
             Some(id) => id,
             None => sending_account(db, &target.channel).await?,
@@ -75,10 +84,14 @@ impl Engine {
             self.line(&mut db, organisation, message.conversation_id, Some(message.account_id)).await?;
         drop(db);
         if line.platform != Platform::Whatsapp {
+            let reason = match line.platform {
+                Platform::Telegram => "Telegram has no read receipts for bots.",
+                _ => "Chat widgets show no read receipts to visitors.",
+            };
             return Err(Error::CapabilityMissing {
                 provider: line.platform,
                 field: "id".into(),
-                reason: "Telegram has no read receipts for bots.".into(),
+                reason: reason.into(),
             });
         }
         if message.occurred_at < self.clock.now().minus(RECEIPT_AGE) {
@@ -97,6 +110,10 @@ impl Engine {
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let line = self.line(&mut db, organisation, id, None).await?;
+        if line.platform == Platform::Widget {
+            self.typing.show(id);
+            return Ok(());
+        }
         if line.platform == Platform::Telegram {
             drop(db);
             let shown = self.telegram.typing(line.bot_token(), &line.recipient).await;
