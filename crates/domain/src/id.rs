@@ -134,6 +134,11 @@ ids! {
     NotificationTemplateId,
     /// A program of others that people may connect.
     AppId,
+    /// Something an organisation can pay for.
+    PlanId,
+    InvoiceId,
+    /// One attempt to pay an invoice.
+    PaymentId,
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ text_enum! {
         RemoveObject = 4, "remove_object";
         /// Has an inbox item read again by a model service.
         RefineItem = 5, "refine_item";
+        /// Asks the gateway how a payment stands.
+        InquirePayment = 14, "inquire_payment";
     }
 }
 
@@ -27,6 +29,7 @@ impl JobKind {
     pub const fn concurrency(self) -> usize {
         match self {
             Self::FetchMedia | Self::RefineItem => 8,
+            Self::InquirePayment => 4,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
             Self::RemoveObject => 4,
@@ -37,7 +40,11 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject | Self::RefineItem => Duration::ZERO,
+            Self::FetchMedia
+            | Self::SyncTemplates
+            | Self::RemoveObject
+            | Self::RefineItem
+            | Self::InquirePayment => Duration::ZERO,
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

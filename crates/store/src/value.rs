@@ -208,7 +208,10 @@ ids!(
     kabar_domain::SubjectId,
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
-    kabar_domain::AppId
+    kabar_domain::AppId,
+    kabar_domain::PlanId,
+    kabar_domain::InvoiceId,
+    kabar_domain::PaymentId
 );
 
 macro_rules! codes {
@@ -252,7 +255,11 @@ codes!(
     kabar_domain::operations::Severity,
     kabar_domain::operations::ProblemStatus,
     kabar_domain::operations::EvidenceStage,
-    kabar_domain::TokenKind
+    kabar_domain::TokenKind,
+    kabar_domain::billing::Language,
+    kabar_domain::billing::InvoiceStatus,
+    kabar_domain::billing::PaymentStatus,
+    kabar_domain::billing::Standing
 );
 
 /// One result row.
