@@ -110,6 +110,7 @@ impl Engine {
             JobKind::RemoveObject => self.remove_object(job).await,
             JobKind::RefineItem => Box::pin(self.refine_item(job)).await,
             JobKind::SyncTemplates => Box::pin(self.attempt_sync(job)).await,
+            JobKind::InquirePayment => Box::pin(self.inquire_payment(job)).await,
         }
     }
 
