@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("api", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
+pytest.register_assert_rewrite("api", "billing", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
 
 import harness  # noqa: E402
 from api import Account, Api, Organisation, login  # noqa: E402
