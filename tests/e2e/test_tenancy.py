@@ -9,9 +9,10 @@ import re
 import httpx
 import pytest
 
+import billing
 import whatsapp as wa
 from api import UNKNOWN_ID, Api, data, refused, serial
-from harness import eventually
+from harness import Kabar, eventually, stop_quietly
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -27,13 +28,26 @@ ANY_ABILITY = {
     ("post", "/api/v1/auth/logout"),
 }
 # Outside /api/v1: signed by the provider, or made to be read without signing in.
-OTHER = re.compile(r"^/(webhooks/.*|embed/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
+OTHER = re.compile(
+    r"^/(webhooks/.*|api/webhooks/.*|billing/return/.*|embed/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$"
+)
 
 
 def operations(document):
     found = [(method, path) for path, item in document["paths"].items() for method in METHODS if method in item]
     assert len(found) > 20
     return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def server(backend, workspace, simulator, new_database, _names):
+    """One on which organisations pay, so that there are invoices."""
+    directory = workspace / f"server-{next(_names)}"
+    kabar = Kabar(directory, new_database(backend), simulator=simulator, environment=billing.environment(simulator))
+    kabar.start()
+    kabar.run("billing", "plans", "set", "--slug", "team", "--name", "Team", "--amount", "299")
+    yield kabar
+    stop_quietly(kabar)
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +138,12 @@ def resources(server, new_organisation):
     widget = data(owner.api.post("/widgets", {"slug": f"rahasia-{serial()}", "name": "rahasia"}))
     data(owner.api.post("/embed-tokens", {"slug": widget["slug"], "subject": "rahasia"}))
     [key] = data(owner.api.get("/widget-keys"))
+    invoice = billing.Customer(owner, billing.Gateway(server)).checkout()["invoice_id"]
     ids = {
         "embedded-signups": signup["id"],
         "widgets": widget["id"],
         "widget-keys": key["id"],
+        "invoices": invoice,
         "problems": problem["id"],
         "work-updates": update["id"],
         "organisations": owner.id,

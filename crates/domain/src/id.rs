@@ -140,6 +140,11 @@ ids! {
     WidgetId,
     /// What embed tokens are signed with.
     WidgetKeyId,
+    /// Something an organisation can pay for.
+    PlanId,
+    InvoiceId,
+    /// One attempt to pay an invoice.
+    PaymentId,
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ text_enum! {
         RefineItem = 5, "refine_item";
         /// Takes the steps of a signup.
         Signup = 8, "signup";
+        /// Asks the gateway how a payment stands.
+        InquirePayment = 14, "inquire_payment";
     }
 }
 
@@ -29,6 +31,7 @@ impl JobKind {
     pub const fn concurrency(self) -> usize {
         match self {
             Self::FetchMedia | Self::RefineItem => 8,
+            Self::InquirePayment => 4,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
             Self::RemoveObject | Self::Signup => 4,
@@ -39,9 +42,13 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject | Self::RefineItem => Duration::ZERO,
             // What is under way then is done again, but a code is good for one exchange.
             Self::Signup => Duration::from_secs(10),
+            Self::FetchMedia
+            | Self::SyncTemplates
+            | Self::RemoveObject
+            | Self::RefineItem
+            | Self::InquirePayment => Duration::ZERO,
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

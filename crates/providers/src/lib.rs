@@ -6,6 +6,7 @@ mod fields;
 pub mod http;
 mod markup;
 pub mod reach;
+pub mod neoleap;
 pub mod sms;
 pub mod smtp;
 pub mod storage;

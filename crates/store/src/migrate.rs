@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "access", include_str!("../migrations/0011_access.sql")),
     (12, "widgets", include_str!("../migrations/0012_widgets.sql")),
     (13, "signups", include_str!("../migrations/0013_signups.sql")),
+    (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
 ];
 

@@ -211,7 +211,10 @@ ids!(
     kabar_domain::AppId,
     kabar_domain::SignupId,
     kabar_domain::WidgetId,
-    kabar_domain::WidgetKeyId
+    kabar_domain::WidgetKeyId,
+    kabar_domain::PlanId,
+    kabar_domain::InvoiceId,
+    kabar_domain::PaymentId
 );
 
 macro_rules! codes {
@@ -256,7 +259,11 @@ codes!(
     kabar_domain::operations::Severity,
     kabar_domain::operations::ProblemStatus,
     kabar_domain::operations::EvidenceStage,
-    kabar_domain::TokenKind
+    kabar_domain::TokenKind,
+    kabar_domain::billing::Language,
+    kabar_domain::billing::InvoiceStatus,
+    kabar_domain::billing::PaymentStatus,
+    kabar_domain::billing::Standing
 );
 
 /// One result row.
