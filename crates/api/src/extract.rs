@@ -7,7 +7,7 @@ mod query;
 
 pub(crate) use auth::Auth;
 pub(crate) use json::Json;
-pub(crate) use path::{PathId, ProblemId, WorkUpdateId};
+pub(crate) use path::{PathId, ProblemId, TokenId, WorkUpdateId};
 pub(crate) use query::Query;
 
 /// `phone_number_id` → `phone number id`, as messages name fields.

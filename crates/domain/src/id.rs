@@ -136,6 +136,8 @@ ids! {
     AppId,
     /// The signup of a WhatsApp business account over Meta's dialog.
     SignupId,
+    /// The tokens that one person gave one app.
+    ConnectionId,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod announce;
 pub mod apply;
+pub mod apps;
 mod bulk;
 pub mod categories;
 pub mod changes;

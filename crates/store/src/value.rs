@@ -209,7 +209,8 @@ ids!(
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
     kabar_domain::AppId,
-    kabar_domain::SignupId
+    kabar_domain::SignupId,
+    kabar_domain::ConnectionId
 );
 
 macro_rules! codes {

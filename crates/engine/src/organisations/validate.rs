@@ -18,7 +18,7 @@ pub(super) fn name(invalid: &mut Invalid, name: Option<String>) -> String {
 }
 
 /// A slug must not pass for an id: requests name an organisation by either.
-pub(super) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
+pub(crate) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
     let slug = slug.unwrap_or_default();
     let plain = slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if slug.is_empty() {
