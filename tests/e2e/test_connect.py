@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 
 import httpx
@@ -10,6 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 import harness
 from api import UNKNOWN_ID, Api, data, refused, serial
+from browser import VIEWS, person
 from connecting import REDIRECT, allow, as_admin, browser, code_of, connect, create_person, form_of, new_app, query_of
 from connecting import sign_in
 from harness import eventually
@@ -364,6 +366,49 @@ def test_in_a_browser_without_script_by_keyboard(server, organisation, tmp_path,
         page.wait_for_url("**/healthz?code=*&state=s")
         assert problems == []
         context.close()
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_as_people_look_at_it(server, organisation, new_organisation, open_app, tmp_path, view):
+    """Each page in each language, light and dark, at both sizes, as a screen reader sees it."""
+    other, who = new_organisation("PT Sumber Makmur Abadi"), person(organisation, "agent")
+    server.run("user", "role", "--email", who.email, "--organisation", other.slug, "--role", "viewer")
+    app = new_app(organisation.api, name="Meja Layanan Pelanggan")
+    query = httpx.QueryParams({"app": app["slug"], "redirect_uri": REDIRECT, "abilities": "read,write,send,admin"})
+    browser = open_app(view)
+    browser.expected |= {400, 401}
+    page = browser.page
+
+    def look(name: str) -> None:
+        browser.check()
+        page.screenshot(path=tmp_path / f"{name}-{view}.png", full_page=True)
+
+    page.goto(server.base_url + "/login")
+    look("login")
+    page.fill("#email", who.email)
+    page.fill("#password", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    look("wrong")
+    page.goto(f"{server.base_url}/connect?app=nothing&redirect_uri={REDIRECT}")
+    look("unknown")
+    browser.sign_in(who)
+    page.goto(f"{server.base_url}/connect?{query}")
+    expect(page.get_by_role("radio")).to_have_count(2)
+    expect(page.get_by_role("radio", name=re.compile("PT Sumber Makmur Abadi"))).to_be_visible()
+    look("several")
+    viewer = person(organisation, "viewer")
+    browser.sign_in(viewer)
+    page.goto(f"{server.base_url}/connect?{query}")
+    expect(page.get_by_role("radio")).to_have_count(0)
+    expect(page.get_by_role("listitem").first).to_be_visible()
+    look("one")
+    page.goto(f"{server.base_url}/connect?{query.set('abilities', 'admin')}")
+    look("nothing")
+    # Another language keeps what is asked for.
+    page.get_by_role("link", name="English" if view.language != "en" else "Bahasa Indonesia").click()
+    assert httpx.URL(page.url).params["app"] == app["slug"]
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Meja Layanan Pelanggan")
 
 
 def test_an_app_on_another_origin_gets_its_person_back(server, organisation, tmp_path):
