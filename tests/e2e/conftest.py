@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 pytest.register_assert_rewrite(
-    "api", "billing", "browser", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp"
+    "api", "billing", "browser", "connecting", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp"
 )
 
 import harness  # noqa: E402

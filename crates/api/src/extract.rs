@@ -8,7 +8,7 @@ mod visitor;
 
 pub(crate) use auth::Auth;
 pub(crate) use json::Json;
-pub(crate) use path::{PathId, ProblemId, WorkUpdateId};
+pub(crate) use path::{PathId, ProblemId, TokenId, WorkUpdateId};
 pub(crate) use query::Query;
 pub(crate) use visitor::Visitor;
 

@@ -145,6 +145,8 @@ ids! {
     InvoiceId,
     /// One attempt to pay an invoice.
     PaymentId,
+    /// The tokens that one person gave one app.
+    ConnectionId,
 }
 
 #[cfg(test)]

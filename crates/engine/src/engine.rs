@@ -45,6 +45,8 @@ pub struct Engine {
     pub(crate) config: Config,
     pub metrics: Arc<Metrics>,
     pub(crate) login_limiter: crate::auth::LoginLimiter,
+    /// Codes that were guessed.
+    pub(crate) exchange_limiter: crate::auth::LoginLimiter,
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
     pub(crate) sms: Option<sms::Client>,
@@ -117,6 +119,7 @@ impl Engine {
             storage,
             metrics: Arc::new(Metrics::new()?),
             login_limiter: crate::auth::LoginLimiter::default(),
+            exchange_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             reach: kabar_providers::reach::Client::new(client.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
@@ -311,6 +314,7 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::tokens::forget_sessions(&mut tx, now).await?;
+        kabar_store::apps::forget_codes(&mut tx, now.minus(days(1))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;

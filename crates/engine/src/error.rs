@@ -25,6 +25,9 @@ pub enum Error {
     /// The operation is about more than the channels or sites that the token is bound to.
     #[error("This token is bound to channels or sites, and this is about more than those.")]
     OutOfReach,
+    /// Whatever is wrong with an authorization code.
+    #[error("Authorization code is invalid, used, or expired.")]
+    InvalidGrant,
     #[error("{0}")]
     Forbidden(String),
     /// Its organisation has to be paid for first.

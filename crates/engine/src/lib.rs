@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod apps;
 pub mod auth;
 pub mod billing;
 pub mod channels;

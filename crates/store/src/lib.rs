@@ -3,6 +3,7 @@
 pub mod accounts;
 mod announce;
 pub mod apply;
+pub mod apps;
 pub mod billing;
 mod bulk;
 pub mod categories;

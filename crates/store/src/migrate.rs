@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "signups", include_str!("../migrations/0013_signups.sql")),
     (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
+    (16, "connections", include_str!("../migrations/0016_connections.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

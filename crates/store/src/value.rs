@@ -214,7 +214,8 @@ ids!(
     kabar_domain::WidgetKeyId,
     kabar_domain::PlanId,
     kabar_domain::InvoiceId,
-    kabar_domain::PaymentId
+    kabar_domain::PaymentId,
+    kabar_domain::ConnectionId
 );
 
 macro_rules! codes {

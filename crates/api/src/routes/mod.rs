@@ -1,5 +1,7 @@
 //! All routes, one file for each part of the API.
 
+mod api_tokens;
+mod apps;
 mod auth;
 mod billing;
 mod categories;
@@ -23,6 +25,7 @@ mod messages;
 mod messaging_accounts;
 mod notification_templates;
 mod notifications;
+mod oauth;
 mod operations;
 mod organisations;
 mod outbound;
@@ -45,6 +48,8 @@ use crate::state::ApiState;
 /// Every described route.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .merge(api_tokens::routes())
+        .merge(apps::routes())
         .merge(auth::routes())
         .merge(billing::routes())
         .merge(categories::routes())
@@ -67,6 +72,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(messaging_accounts::routes())
         .merge(notification_templates::routes())
         .merge(notifications::routes())
+        .merge(oauth::routes())
         .merge(operations::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())

@@ -38,7 +38,7 @@ impl Engine {
         id: MessageId,
         edit: EditMessage,
     ) -> Result<Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let (mut message, line) = self.sent_message(principal, id, "edited").await?;
         let body = edit.body.filter(|body| !body.trim().is_empty());
         let body = body.ok_or_else(|| Invalid::one("body", "The body field is required."))?;
@@ -91,7 +91,7 @@ impl Engine {
 
     /// Deletes a sent message for everyone. What it said stays here.
     pub async fn delete_message(&self, principal: &Principal, id: MessageId) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let (message, line) = self.sent_message(principal, id, "deleted").await?;
         if message.revoked_at.is_some() {
             return Ok(());
@@ -133,6 +133,7 @@ impl Engine {
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let message = messages::find_message(&mut db, organisation, id).await?;
+        let message = message.filter(|message| principal.reaches_channel(message.channel_id));
         let message = message.ok_or(Error::NotFound("Message"))?;
         let refuse = |reason: String| Err(Invalid::one("id", reason));
         if message.direction != Direction::Outbound {

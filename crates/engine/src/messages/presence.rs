@@ -72,10 +72,11 @@ impl Engine {
 
     /// Shows the sender that a message, and what came before it, was read; `typing` also that an answer is coming.
     pub async fn read_message(&self, principal: &Principal, id: MessageId, typing: bool) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let message = messages::find_message(&mut db, organisation, id).await?;
+        let message = message.filter(|message| principal.reaches_channel(message.channel_id));
         let message = message.ok_or(Error::NotFound("Message"))?;
         if message.direction != Direction::Inbound {
             return Err(Invalid::one("id", "Only messages that came in can be marked as read."));
@@ -106,9 +107,10 @@ impl Engine {
 
     /// Shows the other side that an answer is being written.
     pub async fn show_typing(&self, principal: &Principal, id: ConversationId) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
+        crate::conversations::reached(&mut db, principal, id).await?;
         let line = self.line(&mut db, organisation, id, None).await?;
         if line.platform == Platform::Widget {
             self.typing.show(id);
