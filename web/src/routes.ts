@@ -11,6 +11,8 @@ type Page = () => Promise<{ default: Component<any> }>;
 /** By path below `/app`; `:name` is a parameter, given to the page as a property. The first that fits is shown. */
 export const pages: [pattern: string, page: Page][] = [
   ['/channels', () => import('$pages/channels/Channels.svelte')],
+  ['/channels/connect', () => import('$pages/connect/Connect.svelte')],
+  ['/channels/connect/:id', () => import('$pages/connect/Signup.svelte')],
   ['/channels/:id', () => import('$pages/channels/Channel.svelte')],
   ['/integrations/api-tokens', () => import('$pages/tokens/Tokens.svelte')],
   ['/integrations/apps', () => import('$pages/apps/Apps.svelte')],
