@@ -6,12 +6,16 @@ use std::time::Duration;
 use kabar_api::{ApiState, DemoPhone, with_demo};
 use kabar_domain::Ability;
 use kabar_domain::message::Platform;
-use kabar_engine::Engine;
 use kabar_engine::accounts::{AccountQuery, NewAccount};
 use kabar_engine::crypto::random_text;
+use kabar_engine::organisations::UpdateOrganisation;
 use kabar_engine::page::PageRequest;
+use kabar_engine::patch::Patch;
+use kabar_engine::places::{FacilityFields, SiteFields};
 use kabar_engine::users::TokenRequest;
+use kabar_engine::{Engine, Principal};
 use kabar_simulator::{Bot, Config, Number, Simulator};
+use serde_json::json;
 use url::Url;
 
 use crate::cli::Outcome;
@@ -130,6 +134,7 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
             ..NewAccount::default()
         };
         engine.create_messaging_account(&principal, number).await?;
+        furnish(engine, &principal).await?;
     }
     if known.items.len() < 2 {
         let bot = NewAccount {
@@ -159,4 +164,35 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
         whatsapp_channel: channel(Platform::Whatsapp),
         telegram_channel: channel(Platform::Telegram),
     })
+}
+
+/// Places to speak of, and everything on that an organisation may want said in its chats.
+async fn furnish(engine: &Engine, principal: &Principal) -> kabar_engine::Result<()> {
+    let text = |text: &str| Patch::Set(Some(text.to_owned()));
+    let names = |names: &[&str]| Patch::Set(Some(names.iter().map(|name| (*name).to_owned()).collect()));
+    for (name, code, aliases, things) in [
+        ("Building A", "A", ["Gedung A", "gd A", "مبنى أ"], ["AC lantai 2", "Lift 1"]),
+        ("Building B", "B", ["Gedung B", "gd B", "مبنى ب"], ["Genset 1", "Genset 2"]),
+    ] {
+        let site = SiteFields {
+            name: text(name),
+            code: text(code),
+            aliases: names(&aliases),
+            ..SiteFields::default()
+        };
+        let site = engine.create_site(principal, site).await?;
+        for thing in things {
+            let thing = FacilityFields {
+                site_id: text(&site.id.to_string()),
+                name: text(thing),
+                ..FacilityFields::default()
+            };
+            engine.create_facility(principal, thing).await?;
+        }
+    }
+    let said = json!({ "acknowledge": true, "confirm": true, "commands": true, "closing_notes": true });
+    let settings = Patch::Set(Some(json!({ "operations": said })));
+    let change = UpdateOrganisation { settings, ..UpdateOrganisation::default() };
+    engine.update_organisation(principal, principal.organisation_id, change).await?;
+    Ok(())
 }

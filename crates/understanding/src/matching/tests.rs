@@ -171,3 +171,13 @@ fn one_place_is_one_name_in_every_spelling() {
     assert!(!same("Building 2 floor 3", "Building 3 floor 2"));
     assert!(!same("Genset 2", "Genset 3"));
 }
+
+#[test]
+fn a_noun_alone_tells_no_place_from_its_like() {
+    for common in ["twr", "Gedung", "lantai", "مبنى"] {
+        assert!(is_common(common), "{common}");
+    }
+    for name in ["gedung belakang", "Tower 2", "si gudang besar", "lt 2"] {
+        assert!(!is_common(name), "{name}");
+    }
+}
