@@ -31,10 +31,9 @@ impl JobKind {
     pub const fn concurrency(self) -> usize {
         match self {
             Self::FetchMedia | Self::RefineItem => 8,
-            Self::InquirePayment => 4,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
-            Self::RemoveObject | Self::Signup => 4,
+            Self::RemoveObject | Self::Signup | Self::InquirePayment => 4,
         }
     }
 

@@ -15,6 +15,7 @@ use support::clock;
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod harness;
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../../store/tests/it/support.rs"]
 mod support;
 

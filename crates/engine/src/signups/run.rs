@@ -146,7 +146,7 @@ impl Engine {
             ));
         };
         match step {
-            SignupStep::ExchangeCode => return Ok(self.exchange_code(&app, signup, secrets).await),
+            SignupStep::ExchangeCode => return Ok(self.take_code(&app, signup, secrets).await),
             SignupStep::DebugToken => return Ok(self.debug_token(&app, signup, secrets).await),
             _ => {}
         }
@@ -168,7 +168,7 @@ impl Engine {
         }
     }
 
-    async fn exchange_code(&self, app: &App, signup: &Signup, secrets: &mut Secrets) -> Outcome {
+    async fn take_code(&self, app: &App, signup: &Signup, secrets: &mut Secrets) -> Outcome {
         let Some(code) = secrets.code.as_deref() else {
             return failed("There is no code any more.", explain::AGAIN);
         };

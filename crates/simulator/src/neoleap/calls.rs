@@ -23,6 +23,7 @@ pub(super) async fn by_get() -> Response {
 }
 
 /// The request's hidden fields, of the terminal that the gateway knows.
+#[expect(clippy::result_large_err, reason = "it is the answer, made once for a request")]
 fn open(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Value, Response> {
     let terminal = inner.terminal();
     let outer: Value =

@@ -18,7 +18,7 @@ pub(super) fn encrypt(resource_key: &str, json: &str) -> Option<String> {
     let context = EncryptionContext::Iv128(FixedLength::from(VECTOR));
     let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(key(resource_key)?).ok()?;
     cipher.less_safe_encrypt(&mut bytes, context).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+    Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat())
 }
 
 pub(super) fn decrypt(resource_key: &str, digits: &str) -> Option<String> {
