@@ -136,6 +136,11 @@ ids! {
     AppId,
     /// The signup of a WhatsApp business account over Meta's dialog.
     SignupId,
+    /// Something an organisation can pay for.
+    PlanId,
+    InvoiceId,
+    /// One attempt to pay an invoice.
+    PaymentId,
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ text_enum! {
         RefineItem = 5, "refine_item";
         /// Takes the steps of a signup.
         Signup = 8, "signup";
+        /// Asks the gateway how a payment stands.
+        InquirePayment = 14, "inquire_payment";
     }
 }
 
@@ -31,7 +33,7 @@ impl JobKind {
             Self::FetchMedia | Self::RefineItem => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
-            Self::RemoveObject | Self::Signup => 4,
+            Self::RemoveObject | Self::Signup | Self::InquirePayment => 4,
         }
     }
 
@@ -39,7 +41,11 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
-            Self::FetchMedia | Self::SyncTemplates | Self::RemoveObject | Self::RefineItem => Duration::ZERO,
+            Self::FetchMedia
+            | Self::SyncTemplates
+            | Self::RemoveObject
+            | Self::RefineItem
+            | Self::InquirePayment => Duration::ZERO,
             // What is under way then is done again, but a code is good for one exchange.
             Self::Signup => Duration::from_secs(10),
             Self::NotifyLeg => Duration::from_secs(30),

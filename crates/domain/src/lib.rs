@@ -2,6 +2,7 @@
 //! and the one message model. Nothing here does I/O.
 
 pub mod access;
+pub mod billing;
 pub mod channel;
 pub mod clock;
 pub mod content;

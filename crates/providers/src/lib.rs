@@ -5,6 +5,7 @@ pub mod fetch;
 mod fields;
 pub mod http;
 mod markup;
+pub mod neoleap;
 pub mod reach;
 pub mod sms;
 pub mod smtp;

@@ -209,7 +209,10 @@ ids!(
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
     kabar_domain::AppId,
-    kabar_domain::SignupId
+    kabar_domain::SignupId,
+    kabar_domain::PlanId,
+    kabar_domain::InvoiceId,
+    kabar_domain::PaymentId
 );
 
 macro_rules! codes {
@@ -254,7 +257,11 @@ codes!(
     kabar_domain::operations::Severity,
     kabar_domain::operations::ProblemStatus,
     kabar_domain::operations::EvidenceStage,
-    kabar_domain::TokenKind
+    kabar_domain::TokenKind,
+    kabar_domain::billing::Language,
+    kabar_domain::billing::InvoiceStatus,
+    kabar_domain::billing::PaymentStatus,
+    kabar_domain::billing::Standing
 );
 
 /// One result row.
