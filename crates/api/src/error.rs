@@ -62,6 +62,7 @@ pub(crate) struct ErrorBody<'a> {
     pub errors: &'a BTreeMap<String, Vec<String>>,
     /// `capability_missing`: the provider has no such thing, whatever is asked of it. `provider_refused`: it would
     /// not do it. `window_closed`: the person has not written for 24 hours, and only templates can be sent.
+    /// `payment_required`: the organisation is read-only until it is paid for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub code: Option<&'a str>,
@@ -122,6 +123,7 @@ impl From<kabar_engine::Error> for Error {
         let status = match &error {
             Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::OutOfReach | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
+            Engine::PaymentRequired(_) => StatusCode::PAYMENT_REQUIRED,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
             Engine::Invalid(_)
             | Engine::CapabilityMissing { .. }
@@ -174,6 +176,9 @@ impl From<kabar_engine::Error> for Error {
                     ..made.text
                 };
                 Self { text, ..made }
+            }
+            Engine::PaymentRequired(_) => {
+                Self { text: ErrorText { code: Some("payment_required".into()), ..made.text }, ..made }
             }
             Engine::Refused { provider, .. } => {
                 let text = ErrorText {

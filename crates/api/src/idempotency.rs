@@ -104,6 +104,7 @@ async fn keep(state: &ApiState, principal: &Principal, key: &str, response: Resp
             // A body that broke off may come whole the next time.
             StatusCode::BAD_REQUEST
                 | StatusCode::UNAUTHORIZED
+                | StatusCode::PAYMENT_REQUIRED
                 | StatusCode::FORBIDDEN
                 | StatusCode::TOO_MANY_REQUESTS
         );

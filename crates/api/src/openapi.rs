@@ -16,9 +16,10 @@ use crate::error::ErrorBody;
 use crate::routes;
 
 /// Answers that any operation behind a token can give: status, name of the component, description.
-const COMMON: [(&str, &str, &str); 9] = [
+const COMMON: [(&str, &str, &str); 10] = [
     ("400", "BadRequest", "The body is not what its content type says."),
     ("401", "Unauthenticated", "No token, or one that is unknown, expired or revoked."),
+    ("402", "PaymentRequired", "The organisation is read-only until it is paid for."),
     ("403", "Forbidden", "The token or the role lacks an ability."),
     ("404", "NotFound", "There is nothing by that id in the caller's organisation."),
     ("409", "Conflict", "Not possible in the present state, or a key used for another request."),
@@ -171,6 +172,7 @@ fn complete(operation: &mut Operation, method: &str) {
     for (status, name, _) in COMMON {
         let wanted = match status {
             "400" | "413" => method != "GET" && (method != "DELETE" || operation.request_body.is_some()),
+            "402" => !open && method != "GET",
             "409" => method != "GET",
             "429" => false,
             _ => !open || status == "503",

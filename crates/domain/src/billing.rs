@@ -1,7 +1,11 @@
 //! What organisations pay for: invoices, payments, and what follows when nobody pays.
 
+use jiff::Span;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
+use crate::hours::local;
 use crate::message::text_enum;
 
 text_enum! {
@@ -57,6 +61,50 @@ text_enum! {
 impl Language {
     /// The first one in a header `Accept-Language` that there is.
     pub fn accepted(header: &str) -> Option<Self> {
-        header.split(',').find_map(|part| Self::from_name(part.trim().get(..2)?.to_ascii_lowercase().as_str()))
+        header
+            .split(',')
+            .find_map(|part| Self::from_name(part.trim().get(..2)?.to_ascii_lowercase().as_str()))
+    }
+}
+
+/// When a period that begins at `from` has lasted so many months: on the anchor's day of the month, or on the month's
+/// last where it is shorter, at the same time of day in UTC.
+pub fn period_end(from: Timestamp, months: i64, anchor_day: i64) -> Option<Timestamp> {
+    let start = local(from, &TimeZone::UTC)?;
+    let month = start.date().first_of_month().checked_add(Span::new().try_months(months).ok()?).ok()?;
+    let day = i8::try_from(anchor_day.clamp(1, i64::from(month.days_in_month()))).ok()?;
+    let end = month.with().day(day).build().ok()?.to_datetime(start.time());
+    let end = TimeZone::UTC.to_timestamp(end).ok()?;
+    Some(Timestamp::from_micros(end.as_microsecond()))
+}
+
+/// Year, month and day in UTC.
+pub fn utc_date(at: Timestamp) -> (i64, u8, u8) {
+    let date = local(at, &TimeZone::UTC).unwrap_or_default().date();
+    (date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_end_on_one_day_of_the_month() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let end = |from: &str, months, day| period_end(at(from), months, day).unwrap();
+        assert_eq!(end("2026-01-31T10:00:00Z", 1, 31), at("2026-02-28T10:00:00Z"));
+        // Not on the 28th for ever after.
+        assert_eq!(end("2026-02-28T10:00:00Z", 1, 31), at("2026-03-31T10:00:00Z"));
+        assert_eq!(end("2026-11-15T23:59:59Z", 12, 15), at("2027-11-15T23:59:59Z"));
+        assert_eq!(period_end(at("2026-01-31T10:00:00Z"), i64::MAX, 31), None);
+    }
+
+    #[test]
+    fn the_first_known_language_is_taken() {
+        assert_eq!(Language::accepted("fr-FR, ar-SA;q=0.9, en;q=0.8"), Some(Language::Arabic));
+        assert_eq!(
+            (Language::accepted("ID"), Language::accepted("é, *")),
+            (Some(Language::Indonesian), None)
+        );
     }
 }

@@ -42,6 +42,8 @@ pub struct Principal {
     pub session: bool,
     /// The channels and sites the token is bound to.
     pub reach: Reach,
+    /// Why the caller may only read for now, though the token allows more.
+    pub unpaid: Option<String>,
 }
 
 impl Principal {
@@ -52,7 +54,27 @@ impl Principal {
     }
 
     pub(crate) fn may(&self, ability: Ability) -> Result<()> {
-        if self.abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
+        match &self.unpaid {
+            _ if !self.abilities.allows(ability) => Err(Error::MissingAbility(ability)),
+            Some(why) if ability != Ability::Read => Err(Error::PaymentRequired(why.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The server itself, in the name of a person.
+    pub(crate) fn server(user_id: UserId, organisation_id: OrganisationId, abilities: Abilities) -> Self {
+        Self {
+            user_id,
+            token_id: 0,
+            organisation_id,
+            role: Role::Supervisor,
+            abilities,
+            token_abilities: abilities,
+            bound: true,
+            session: false,
+            reach: Reach::default(),
+            unpaid: None,
+        }
     }
 
     /// The one organisation the token may see, if it is bound.
@@ -121,6 +143,7 @@ impl Engine {
             bound: found.bound_to.is_some(),
             session,
             reach: found.reach,
+            unpaid: None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub use kabar_providers::ai::Service as ModelService;
 pub use kabar_providers::http::IpNet;
+pub use kabar_providers::neoleap::{Config as GatewayConfig, Key as GatewayKey};
 pub use kabar_providers::sms::Config as SmsConfig;
 pub use kabar_providers::smtp::Client as SmtpClient;
 pub use kabar_providers::storage::{Place, S3};
@@ -41,6 +42,8 @@ pub struct Config {
     pub ai_timeout: Duration,
     /// What a million tokens cost, of questions and of answers, in whatever money.
     pub ai_prices: [f64; 2],
+    /// How organisations pay for the use of this server; `None`: they do not.
+    pub billing: Option<crate::billing::Settings>,
     /// Where files are kept.
     pub media: Place,
     /// Bytes of the largest file.
@@ -78,6 +81,7 @@ impl Config {
             smtp: None,
             sms: None,
             ai: None,
+            billing: None,
             ai_timeout: Duration::from_secs(10),
             ai_prices: [0.0, 0.0],
             inbound_retention_days: 30,

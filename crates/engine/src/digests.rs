@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kabar_domain::hours::local;
 use kabar_domain::operations::Severity;
-use kabar_domain::{Abilities, Ability, OrganisationId, Reach, Role, SiteId, Timestamp, UserId};
+use kabar_domain::{Abilities, Ability, OrganisationId, SiteId, Timestamp, UserId};
 use kabar_store::digests::{self, Supervised};
 use kabar_store::users;
 use tokio_util::sync::CancellationToken;
@@ -135,17 +135,7 @@ impl Engine {
             ..SendNotification::default()
         };
         let send = Abilities::of(&[Ability::Send]);
-        let principal = Principal {
-            user_id: user,
-            token_id: 0,
-            organisation_id: organisation,
-            role: Role::Supervisor,
-            abilities: send,
-            token_abilities: send,
-            bound: true,
-            session: false,
-            reach: Reach::default(),
-        };
+        let principal = Principal::server(user, organisation, send);
         Box::pin(self.send_notification(&principal, request)).await?;
         Ok(())
     }

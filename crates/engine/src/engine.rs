@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kabar_domain::Clock;
 use kabar_providers::storage::Storage;
-use kabar_providers::{http, sms, telegram, whatsapp};
+use kabar_providers::{http, neoleap, sms, telegram, whatsapp};
 use kabar_store::Store;
 use kabar_store::log::{Lag, LogReader, LogWriter};
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::billing::Billing;
 use crate::config::Config;
 use crate::crypto::MasterKey;
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub struct Engine {
     pub(crate) sms: Option<sms::Client>,
     /// Asks our own address.
     pub(crate) reach: kabar_providers::reach::Client,
+    /// Set when organisations pay for the use of this server.
+    pub(crate) billing: Option<Billing>,
     /// Fetches files from addresses that users give.
     pub(crate) fetcher: kabar_providers::fetch::Client,
     /// Asks model services.
@@ -113,6 +116,12 @@ impl Engine {
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             reach: kabar_providers::reach::Client::new(client.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
+            billing: config.billing.clone().map(|settings| Billing {
+                gateway: neoleap::Client::new(client.clone(), settings.gateway),
+                trial: settings.trial,
+                grace: settings.grace,
+                seller: settings.seller,
+            }),
             telegram: telegram::Client::new(client, config.telegram_base_url.clone()),
             fetcher,
             models,
@@ -286,6 +295,7 @@ impl Engine {
         self.sync_stale_templates().await?;
         self.seed_categories().await?;
         self.announce_expiring_tokens().await?;
+        self.sweep_billing().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));

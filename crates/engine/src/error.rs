@@ -24,6 +24,9 @@ pub enum Error {
     OutOfReach,
     #[error("{0}")]
     Forbidden(String),
+    /// Its organisation has to be paid for first.
+    #[error("{0}")]
+    PaymentRequired(String),
     /// The resource's name, as in `Contact`.
     #[error("No query results for model [{0}].")]
     NotFound(&'static str),

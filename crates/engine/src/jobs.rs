@@ -111,6 +111,7 @@ impl Engine {
             JobKind::RefineItem => Box::pin(self.refine_item(job)).await,
             JobKind::SyncTemplates => Box::pin(self.attempt_sync(job)).await,
             JobKind::Signup => Box::pin(self.attempt_signup(job)).await,
+            JobKind::InquirePayment => Box::pin(self.inquire_payment(job)).await,
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod apply;
 pub mod auth;
+pub mod billing;
 pub mod channels;
 mod chat;
 pub mod config;

@@ -43,6 +43,7 @@ fn caller(clock: &Clock, organisation_id: OrganisationId, abilities: &[Ability])
         bound: true,
         session: false,
         reach: Reach::default(),
+        unpaid: None,
     }
 }
 

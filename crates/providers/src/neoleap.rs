@@ -12,7 +12,7 @@ use url::Url;
 
 pub use callback::{Outcome, Transaction};
 pub use cipher::Key;
-pub use fields::{Fields, amount_text};
+pub use fields::{Fields, amount_text, minor_units};
 
 /// The gateway's number of the Saudi riyal, the one currency it takes (ISO 4217).
 const RIYAL: &str = "682";
@@ -134,7 +134,8 @@ impl Client {
         let result = answer.get("result").ok_or_else(|| refusal(&answer))?;
         let (payment_id, page) = result.split_once(':').ok_or(Failure::Unreadable)?;
         let mut page = Url::parse(page).map_err(|_| Failure::Unreadable)?;
-        let is_id = (1..=64).contains(&payment_id.len()) && payment_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let is_id =
+            (1..=64).contains(&payment_id.len()) && payment_id.bytes().all(|b| b.is_ascii_alphanumeric());
         if !is_id || !(page.scheme() == "https" || page.scheme() == self.config.base.scheme()) {
             return Err(Failure::Unreadable);
         }

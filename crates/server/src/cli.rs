@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::settings::Settings;
-use crate::{demo, doctor, inbound, people, serve, understand};
+use crate::{billing, demo, doctor, inbound, people, serve, understand};
 
 /// What a command says when it fails: a sentence for the person who typed it.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -46,6 +46,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(people::TokenCommand),
+    /// What organisations pay for the use of this server.
+    #[command(subcommand)]
+    Billing(billing::BillingCommand),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +84,7 @@ impl Cli {
             Command::Migrate => serve::migrate(settings).await,
             Command::User(command) => command.run(settings).await,
             Command::Token(command) => command.run(settings).await,
+            Command::Billing(command) => command.run(settings).await,
             Command::Inbound(command) => command.run(settings).await,
             Command::Understand(command) => command.run(settings).await,
             Command::Doctor(command) => command.run(settings).await,
@@ -105,9 +109,6 @@ fn check(settings: Settings) -> Outcome {
         println!("{key} = {value}");
     }
     let resolved = settings.resolve()?;
-    for name in &resolved.unused {
-        println!("note: `{name}` is accepted, but this version does not use it yet");
-    }
     if resolved.engine.meta_app_secrets.is_empty() {
         println!(
             "note: no META_APP_SECRET: only WhatsApp accounts with an app secret of their own are heard"

@@ -1,5 +1,6 @@
 //! The `kabar` program: command line, configuration and wiring.
 
+mod billing;
 mod cli;
 mod demo;
 mod doctor;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
-use kabar_engine::config::{ModelService, Place, S3};
-use kabar_engine::config::{SmsConfig, SmtpClient};
+use kabar_engine::billing::Settings as Billing;
+use kabar_engine::config::{GatewayConfig, GatewayKey, ModelService, Place, S3, SmsConfig, SmtpClient};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -95,11 +95,16 @@ settings! {
     ai_timeout_seconds, "KABAR_AI_TIMEOUT_SECONDS", "Seconds that one answer of a model service may take [default: 10]";
     ai_input_price, "KABAR_AI_INPUT_PRICE", "What a million tokens of questions cost, for the figure kabar_ai_cost_total [default: 0]";
     ai_output_price, "KABAR_AI_OUTPUT_PRICE", "What a million tokens of answers cost [default: 0]";
-    #[arg(hide = true)] neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "Decrypts payment webhooks";
+    billing, "KABAR_BILLING", "neoleap: organisations pay for the use of this server; off: they do not [default: neoleap once the tranportal id is set]";
+    billing_trial_days, "KABAR_BILLING_TRIAL_DAYS", "Days that a new organisation need not pay [default: 14]";
+    billing_grace_days, "KABAR_BILLING_GRACE_DAYS", "Days that an organisation goes on after its time has run out, before it is read-only [default: 7]";
+    billing_seller, "KABAR_BILLING_SELLER", "Who sells, as printed on invoices: name, address, tax number, line by line";
+    neoleap_base_url, "KABAR_NEOLEAP_BASE_URL", "The payment gateway's pages [default: https://digitalpayments.alrajhibank.com.sa/pg/payment/]";
+    neoleap_tranportal_id, "KABAR_NEOLEAP_TRANPORTAL_ID", "The terminal's tranportal id";
+    neoleap_tranportal_password, "KABAR_NEOLEAP_TRANPORTAL_PASSWORD", "The terminal's tranportal password";
+    neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "The terminal's resource key: 32 characters";
+    neoleap_response_key, "KABAR_NEOLEAP_RESPONSE_KEY", "The terminal's second key, when the bank gave it two [default: the resource key]";
 }
-
-/// Settings that this version accepts and does not use.
-const UNUSED: &[&str] = &["neoleap_resource_key"];
 
 const SECRETS: &[&str] = &[
     "master_key",
@@ -111,7 +116,9 @@ const SECRETS: &[&str] = &[
     "smtp_url",
     "sms_token",
     "s3_secret_access_key",
+    "neoleap_tranportal_password",
     "neoleap_resource_key",
+    "neoleap_response_key",
 ];
 
 /// Checked settings.
@@ -124,7 +131,6 @@ pub struct Resolved {
     pub admin_email: Option<String>,
     pub admin_password: Option<String>,
     pub engine: Config,
-    pub unused: Vec<&'static str>,
 }
 
 fn plain(value: &toml::Value) -> String {
@@ -238,6 +244,48 @@ fn sms(base: Option<&str>, parts: [Option<String>; 3]) -> Result<Option<SmsConfi
     Ok(Some(SmsConfig { base, account, token, from }))
 }
 
+/// The payment gateway's terminal, as it was given.
+struct Terminal {
+    base: Option<String>,
+    tranportal_id: Option<String>,
+    password: Option<String>,
+    key: Option<String>,
+    response_key: Option<String>,
+}
+
+impl Terminal {
+    /// All of it, when organisations are to pay.
+    fn checked(self, billing: Option<&str>) -> Result<Option<GatewayConfig>, String> {
+        match billing {
+            Some("off") => return Ok(None),
+            None if self.tranportal_id.is_none() => return Ok(None),
+            None | Some("neoleap") => {}
+            Some(other) => return Err(format!("`billing` must be neoleap or off; it is `{other}`")),
+        }
+        let (Some(tranportal_id), Some(password), Some(key)) = (self.tranportal_id, self.password, self.key)
+        else {
+            return Err("billing needs `neoleap_tranportal_id`, `neoleap_tranportal_password` and \
+                        `neoleap_resource_key`, all three"
+                .into());
+        };
+        let parsed = |name: &str, text: &str| {
+            GatewayKey::parse(text)
+                .ok_or_else(|| format!("`{name}` must be 32 characters, as the bank gave it"))
+        };
+        let default = "https://digitalpayments.alrajhibank.com.sa";
+        let mut base = url("neoleap_base_url", self.base.as_deref().unwrap_or(default))?;
+        if base.path() == "/" {
+            base.set_path("/pg/payment/");
+        }
+        let response_key = match self.response_key {
+            Some(text) => parsed("neoleap_response_key", &text)?,
+            None => parsed("neoleap_resource_key", &key)?,
+        };
+        let key = parsed("neoleap_resource_key", &key)?;
+        Ok(Some(GatewayConfig { base, tranportal_id, password, key, response_key }))
+    }
+}
+
 /// The model service, when it is set.
 fn model_service(
     base: Option<&str>,
@@ -286,13 +334,31 @@ impl Settings {
         }
         let level = self.log_level.as_deref().unwrap_or("info");
         EnvFilter::try_new(level).map_err(|error| format!("`log_level` is `{level}`: {error}"))?;
-        let unused = UNUSED.iter().filter(|name| self.get(name).is_some()).copied().collect();
         let public_url =
             url("public_url", &filled(self.public_url).unwrap_or_else(|| format!("http://{listen}")))?;
         let smtp = filled(self.smtp_url)
             .map(|url| SmtpClient::new(&url, filled(self.smtp_from).as_deref(), &public_url))
             .transpose()?;
+        let terminal = Terminal {
+            base: filled(self.neoleap_base_url),
+            tranportal_id: filled(self.neoleap_tranportal_id),
+            password: filled(self.neoleap_tranportal_password),
+            key: filled(self.neoleap_resource_key),
+            response_key: filled(self.neoleap_response_key),
+        };
+        let billing = terminal.checked(filled(self.billing).as_deref())?.map(|gateway| {
+            let days = |name, text: Option<&str>, default: u64| {
+                number(name, text, default, 0..=366).map(|days| Duration::from_hours(24 * days))
+            };
+            Ok::<_, String>(Billing {
+                gateway,
+                trial: days("billing_trial_days", self.billing_trial_days.as_deref(), 14)?,
+                grace: days("billing_grace_days", self.billing_grace_days.as_deref(), 7)?,
+                seller: filled(self.billing_seller),
+            })
+        });
         let engine = Config {
+            billing: billing.transpose()?,
             data_dir: data_dir.clone(),
             public_url,
             smtp,
@@ -403,7 +469,6 @@ impl Settings {
             admin_email: filled(self.admin_email),
             admin_password: filled(self.admin_password),
             engine,
-            unused,
         })
     }
 
@@ -475,5 +540,28 @@ mod tests {
             ..Settings::default()
         };
         assert!(!format!("{:?}", settings.shown()).contains("hunter2"));
+    }
+
+    #[test]
+    fn billing_is_off_until_the_whole_terminal_is_there() {
+        let terminal = |id: Option<&str>, key: Option<&str>| Terminal {
+            base: Some("https://pay.example/pg/payment/hosted.htm".into()),
+            tranportal_id: id.map(str::to_owned),
+            password: Some("hunter2".into()),
+            key: key.map(str::to_owned),
+            response_key: None,
+        };
+        let key = "12345678901234567890123456789012";
+        assert!(terminal(None, Some(key)).checked(None).unwrap().is_none());
+        assert!(terminal(Some("id"), Some(key)).checked(Some("off")).unwrap().is_none());
+        let found = terminal(Some("id"), Some(key)).checked(None).unwrap().unwrap();
+        assert_eq!(found.base.join("tranportal.htm").unwrap().path(), "/pg/payment/tranportal.htm");
+        for (wrong, billing) in [
+            (terminal(None, Some(key)), "neoleap"),
+            (terminal(Some("id"), Some("short")), "neoleap"),
+            (terminal(None, None), "on"),
+        ] {
+            assert!(wrong.checked(Some(billing)).is_err());
+        }
     }
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub new_template_status: String,
     pub numbers: Vec<Number>,
     pub bots: Vec<Bot>,
+    /// Of the payment gateway.
+    pub neoleap: crate::neoleap::Terminal,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             new_template_status: "APPROVED".to_owned(),
             numbers: Vec::new(),
             bots: Vec::new(),
+            neoleap: crate::neoleap::Terminal::default(),
         }
     }
 }

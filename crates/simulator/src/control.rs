@@ -42,6 +42,7 @@ pub struct ConfigPatch {
     pub new_template_status: Option<String>,
     pub numbers: Vec<Number>,
     pub bots: Vec<Bot>,
+    pub neoleap: Option<crate::neoleap::Terminal>,
 }
 
 impl ConfigPatch {
@@ -76,6 +77,7 @@ impl ConfigPatch {
         set(&mut config.enforce_window, self.enforce_window);
         set(&mut config.unknown_templates, self.unknown_templates);
         set(&mut config.new_template_status, self.new_template_status);
+        set(&mut config.neoleap, self.neoleap);
         for number in self.numbers {
             config.numbers.retain(|known| known.phone_number_id != number.phone_number_id);
             config.numbers.push(number);

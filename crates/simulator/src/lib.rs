@@ -1,4 +1,4 @@
-//! Plays Meta's WhatsApp Cloud API and Telegram's Bot API: for `kabar demo`, and for every test.
+//! Plays Meta's WhatsApp Cloud API, Telegram's Bot API and Neoleap's payment gateway: for `kabar demo`, and for every test.
 //!
 //! A [`Simulator`] answers requests as the providers would, remembers what it accepted, and calls webhooks back:
 //! signed, in the providers' shapes, and again when they are refused. Below `/_sim/` lies a control plane that
@@ -27,6 +27,7 @@ mod graph;
 mod ids;
 mod inbound;
 mod limits;
+mod neoleap;
 mod params;
 mod state;
 mod statuses;
@@ -53,6 +54,7 @@ pub use inbound::{
     Delivered, GroupAction, GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus,
     WhatsappInbound, WhatsappMedia, WhatsappWebhook,
 };
+pub use neoleap::Terminal;
 pub use state::{Provider, Received, Sent};
 pub use telegram::Pushed;
 
@@ -73,6 +75,8 @@ impl Simulator {
     pub fn router(&self) -> Router {
         Router::new()
             .nest("/_sim", control::router(self.clone()))
+            .nest("/_sim/neoleap", neoleap::control())
+            .merge(neoleap::router())
             .fallback(dispatch::serve)
             .with_state(Arc::clone(&self.inner))
     }

@@ -12,6 +12,7 @@ use crate::faults::Faults;
 use crate::graph::GraphState;
 use crate::ids::{Ids, now_ms};
 use crate::limits::Buckets;
+use crate::neoleap::Gateway;
 use crate::telegram::TelegramState;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +155,7 @@ pub(crate) struct Inner {
     telegram: Mutex<TelegramState>,
     faults: Mutex<Faults>,
     limits: Mutex<Buckets>,
+    gateway: Mutex<Gateway>,
     pub ids: Ids,
     pub callbacks: Callbacks,
 }
@@ -173,6 +175,7 @@ impl Inner {
             records: Mutex::default(),
             faults: Mutex::default(),
             limits: Mutex::default(),
+            gateway: Mutex::default(),
             ids,
             callbacks,
         }
@@ -204,6 +207,10 @@ impl Inner {
 
     pub(crate) fn limits(&self) -> MutexGuard<'_, Buckets> {
         lock(&self.limits)
+    }
+
+    pub(crate) fn gateway(&self) -> MutexGuard<'_, Gateway> {
+        lock(&self.gateway)
     }
 
     pub(crate) fn number(&self, phone_number_id: &str) -> Option<Number> {

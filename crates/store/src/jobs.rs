@@ -104,6 +104,12 @@ pub async fn hurry(tx: &mut Tx, kind: JobKind, subject: Uuid, due_at: Timestamp)
     Ok(waiting > 0)
 }
 
+/// Whether there is a newer job of the same kind and subject; of several, the newest sees none.
+pub async fn has_newer(db: &mut impl Db, job: &Leased) -> Result<bool> {
+    let sql = "SELECT 1 FROM jobs WHERE kind = $1 AND subject_id = $2 AND id > $3 LIMIT 1";
+    Ok(!db.fetch(sql, args![job.kind, job.subject_id, job.id]).await?.is_empty())
+}
+
 /// A job somebody works on.
 #[derive(Clone, Debug)]
 pub struct Leased {

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod announce;
 pub mod apply;
+pub mod billing;
 mod bulk;
 pub mod categories;
 pub mod changes;
@@ -32,6 +33,7 @@ pub mod notification_templates;
 pub mod notifications;
 pub mod organisations;
 pub mod outbound;
+pub mod payments;
 mod postgres;
 pub mod records;
 mod select;

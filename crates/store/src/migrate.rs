@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "priorities", include_str!("../migrations/0010_priorities.sql")),
     (11, "access", include_str!("../migrations/0011_access.sql")),
     (13, "signups", include_str!("../migrations/0013_signups.sql")),
+    (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
 ];
 

@@ -182,3 +182,16 @@ pub async fn members(db: &mut impl Db, organisation: OrganisationId) -> Result<V
     .map(|mut row| Ok(Member { id: row.get(0)?, name: row.get(1)?, email: row.get(2)? }))
     .collect()
 }
+
+/// The owners and administrators of an organisation who may sign in.
+pub async fn administrators(db: &mut impl Db, organisation: OrganisationId) -> Result<Vec<Member>> {
+    db.fetch(
+        "SELECT u.id, u.name, u.email FROM memberships m JOIN users u ON u.id = m.user_id
+         WHERE m.organisation_id = $1 AND m.role IN ('owner', 'admin') AND u.disabled_at IS NULL ORDER BY u.id",
+        args![organisation],
+    )
+    .await?
+    .into_iter()
+    .map(|mut row| Ok(Member { id: row.get(0)?, name: row.get(1)?, email: row.get(2)? }))
+    .collect()
+}

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use kabar_engine::Principal;
 
 use crate::error::{Error, Result};
@@ -22,6 +22,22 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
 }
 
+/// Open to organisations that are not paid for, beside all reading: to sign in and to take access away, to pay, and what
+/// brings messages in.
+const NEVER_HELD: [&str; 6] = [
+    "/api/v1/auth/",
+    "/api/v1/tokens",
+    "/api/v1/connected-apps",
+    "/api/v1/billing/",
+    "/api/v1/embed-tokens",
+    "/embed/",
+];
+
+/// Whether a request waits until its organisation is paid for.
+fn is_held(method: &Method, path: &str) -> bool {
+    !method.is_safe() && path != "/api/v1/inbox" && !NEVER_HELD.iter().any(|open| path.starts_with(open))
+}
+
 impl FromRequestParts<ApiState> for Auth {
     type Rejection = Error;
 
@@ -35,7 +51,7 @@ impl FromRequestParts<ApiState> for Auth {
             parts.headers.get("x-organisation-id").map(|value| value.to_str().unwrap_or("?").trim());
         let organisation = organisation.filter(|name| !name.is_empty());
         let engine = &state.engine;
-        let principal = if let Some(token) = token(&parts.headers) {
+        let mut principal = if let Some(token) = token(&parts.headers) {
             engine.authenticate(token, organisation).await?
         } else {
             let session = session::presented(&parts.headers, engine);
@@ -44,6 +60,9 @@ impl FromRequestParts<ApiState> for Auth {
             session::check(&parts.method, &parts.headers, engine, &principal)?;
             principal
         };
+        if is_held(&parts.method, parts.uri.path()) {
+            engine.hold_unpaid(&mut principal).await?;
+        }
         parts.extensions.insert(principal.clone());
         Ok(Self(principal))
     }

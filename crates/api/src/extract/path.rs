@@ -58,6 +58,8 @@ models! {
     WorkUpdateId => EngineError::NotFound("WorkUpdate");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
+    kabar_domain::InvoiceId => EngineError::NotFound("Invoice");
+    kabar_domain::PaymentId => EngineError::NotFound("Payment");
     kabar_domain::SiteId => EngineError::NotFound("Site");
     kabar_domain::FacilityId => EngineError::NotFound("Facility");
     kabar_domain::CategoryId => EngineError::NotFound("Category");

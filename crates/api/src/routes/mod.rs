@@ -1,6 +1,7 @@
 //! All routes, one file for each part of the API.
 
 mod auth;
+mod billing;
 mod categories;
 mod channels;
 mod contacts;
@@ -43,6 +44,7 @@ use crate::state::ApiState;
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(auth::routes())
+        .merge(billing::routes())
         .merge(categories::routes())
         .merge(channels::routes())
         .merge(contacts::routes())

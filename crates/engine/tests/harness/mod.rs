@@ -61,6 +61,7 @@ pub fn admin(clock: &Clock, organisation_id: OrganisationId) -> Principal {
         bound: true,
         session: false,
         reach: Reach::default(),
+        unpaid: None,
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Transaction {
     pub payment_id: Option<String>,
     pub track_id: Option<String>,
     pub transaction_id: Option<String>,
+    /// Of a refund or a void: the transaction that it undoes.
+    pub original_id: Option<String>,
     /// The gateway's word, as `NOT CAPTURED`.
     pub result: Option<String>,
     /// In minor units.
@@ -42,6 +44,7 @@ impl Transaction {
             payment_id: fields.get("paymentId"),
             track_id: fields.get("trackId"),
             transaction_id,
+            original_id: fields.get("origTransactionID"),
             result: fields.get("result").or_else(|| fields.get("status")),
             amount: fields.get("amt").as_deref().and_then(minor_units),
             action: fields.get("actionCode").or_else(|| fields.get("action")),
@@ -54,7 +57,10 @@ impl Transaction {
     pub fn outcome(&self) -> Outcome {
         let words = self.result.as_deref().unwrap_or_default().to_uppercase();
         let says = |word: &str| words == word || words.ends_with(&format!("- {word}"));
-        if ["NOT CAPTURED", "NOT APPROVED", "DENIED BY RISK", "CANCELED", "CANCELLED"].iter().any(|word| says(word)) {
+        if ["NOT CAPTURED", "NOT APPROVED", "DENIED BY RISK", "CANCELED", "CANCELLED"]
+            .iter()
+            .any(|word| says(word))
+        {
             return Outcome::Failed;
         }
         match words.as_str() {
@@ -135,14 +141,18 @@ mod tests {
                 "payLoad":[{"transId":2021100000000001234,"ref":"128012345678","trackId":"77","amt":70.0,
                 "udf1":"null","actionCode":"1","card":"512345******2346"}]}]"#,
         );
-        assert_eq!((paid.outcome(), paid.amount, paid.payment_id.as_deref()), (Outcome::Captured, Some(7_000), None));
+        assert_eq!(
+            (paid.outcome(), paid.amount, paid.payment_id.as_deref()),
+            (Outcome::Captured, Some(7_000), None)
+        );
         assert_eq!(paid.transaction_id.as_deref(), Some("2021100000000001234"));
         let denied = webhook(
             r#"{"Type":"RISK FAILURE","Result":"[{\"status\":\"IPAY0100045 - DENIED BY RISK\"}]",
                 "PayLoad":"[{\"paymentId\":\"600202110000000001\",\"trackId\":\"77\"}]"}"#,
         );
         assert_eq!((denied.outcome(), denied.track_id.as_deref()), (Outcome::Failed, Some("77")));
-        let broken = webhook("[{“type”:“PAYMENT”,“payLoad”:[{“paymentId”: 600202110000000001, “trackId”:ab12,}]}]");
+        let broken =
+            webhook("[{“type”:“PAYMENT”,“payLoad”:[{“paymentId”: 600202110000000001, “trackId”:ab12,}]}]");
         assert_eq!(broken.payment_id.as_deref(), Some("600202110000000001"));
         assert_eq!((broken.track_id.as_deref(), broken.outcome()), (Some("ab12"), Outcome::Unclear));
     }
@@ -160,9 +170,8 @@ mod tests {
 
     #[test]
     fn a_word_is_taken_whole() {
-        let outcome = |word: &str| {
-            Transaction { result: Some(word.into()), ..Transaction::default() }.outcome()
-        };
+        let outcome =
+            |word: &str| Transaction { result: Some(word.into()), ..Transaction::default() }.outcome();
         assert_eq!(outcome("success"), Outcome::Captured);
         assert_eq!(outcome("NOT CAPTURED"), Outcome::Failed);
         for unclear in ["HOST TIMEOUT", "UNCAPTURED", "NOT VOIDED", ""] {

@@ -2,7 +2,8 @@
 //! with one initialisation vector, as hexadecimal digits. It proves nothing: who knows a message can change it.
 
 use aws_lc_rs::cipher::{
-    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
+    UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
 use percent_encoding::percent_decode_str;
@@ -79,7 +80,8 @@ mod tests {
     fn what_another_key_made_or_somebody_cut_is_nothing() {
         let other = Key::parse(&KEY.replace('1', "x")).unwrap();
         assert_ne!(other.decrypt(SECRET).as_deref(), Some(PLAIN));
-        for wrong in ["", "zz", "B1", &SECRET[..SECRET.len() - 2], &SECRET[..SECRET.len() - 32], "مرحبا"] {
+        for wrong in ["", "zz", "B1", &SECRET[..SECRET.len() - 2], &SECRET[..SECRET.len() - 32], "مرحبا"]
+        {
             assert_ne!(key().decrypt(wrong).as_deref(), Some(PLAIN), "{wrong}");
         }
         assert!(Key::parse("short").is_none() && Key::parse(&"k".repeat(33)).is_none());

@@ -19,7 +19,9 @@ impl Fields {
     }
 
     /// Of a form or a query.
-    pub fn of_pairs<'a>(pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>) -> Self {
+    pub fn of_pairs<'a>(
+        pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+    ) -> Self {
         Self(pairs.map(|(name, value)| (name.to_lowercase(), value.into_owned())).collect())
     }
 
@@ -63,7 +65,7 @@ pub fn amount_text(minor: i64) -> String {
 }
 
 /// 1200 of `12.00`, `12.0` and `12`.
-pub(super) fn minor_units(text: &str) -> Option<i64> {
+pub fn minor_units(text: &str) -> Option<i64> {
     let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let (part, rest) = part.split_at_checked(2).unwrap_or((part, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -91,7 +93,10 @@ mod tests {
             assert_eq!((fields.get("udf1"), fields.get("udf2"), fields.get("udf3")), (None, None, None));
         }
         let deep = r#"{"payLoad":"[{\"trackId\":\"7\"}]"}"#;
-        assert_eq!(Fields::parse(deep).unwrap().nested("payload").unwrap().get("trackid").as_deref(), Some("7"));
+        assert_eq!(
+            Fields::parse(deep).unwrap().nested("payload").unwrap().get("trackid").as_deref(),
+            Some("7")
+        );
         for wrong in ["", "[]", "7", "[[[[[{}]]]]]", "{", "null", "[null]"] {
             assert_eq!(Fields::parse(wrong), None, "{wrong}");
         }
