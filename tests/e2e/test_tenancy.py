@@ -9,9 +9,10 @@ import re
 import httpx
 import pytest
 
+import billing
 import whatsapp as wa
 from api import UNKNOWN_ID, Api, data, refused, serial
-from harness import eventually
+from harness import Kabar, eventually, stop_quietly
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -27,13 +28,24 @@ ANY_ABILITY = {
     ("post", "/api/v1/auth/logout"),
 }
 # Outside /api/v1: signed by the provider, or made to be read without signing in.
-OTHER = re.compile(r"^/(webhooks/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
+OTHER = re.compile(r"^/(webhooks/.*|api/webhooks/.*|billing/return/.*|media/.*|healthz|readyz|metrics|openapi\.json|docs.*|demo.*)$")
 
 
 def operations(document):
     found = [(method, path) for path, item in document["paths"].items() for method in METHODS if method in item]
     assert len(found) > 20
     return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def server(backend, workspace, simulator, new_database, _names):
+    """One on which organisations pay, so that there are invoices."""
+    directory = workspace / f"server-{next(_names)}"
+    kabar = Kabar(directory, new_database(backend), simulator=simulator, environment=billing.environment(simulator))
+    kabar.start()
+    kabar.run("billing", "plans", "set", "--slug", "team", "--name", "Team", "--amount", "299")
+    yield kabar
+    stop_quietly(kabar)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +133,9 @@ def resources(server, new_organisation):
             json={"code": f"sim-{account.number.phone_number_id}", "waba_id": account.number.waba_id},
         )
     )
+    invoice = billing.Customer(owner, billing.Gateway(server)).checkout()["invoice_id"]
     ids = {
+        "invoices": invoice,
         "embedded-signups": signup["id"],
         "problems": problem["id"],
         "work-updates": update["id"],

@@ -143,19 +143,30 @@ impl Engine {
         }))
     }
 
-    /// Lets a caller who changes or sends something read alone, when his organisation is not paid for.
+    /// Lets a caller who would change or send something only read, when his organisation is not paid for.
     pub async fn hold_unpaid(&self, principal: &mut Principal) -> Result<()> {
-        let Some(billing) = &self.billing else { return Ok(()) };
+        if self.billing.is_some() {
+            let mut db = self.store.reader().await?;
+            principal.unpaid = self.unpaid(&mut db, principal.organisation_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Why an organisation is read-only, if it is.
+    pub(crate) async fn unpaid(
+        &self,
+        db: &mut impl Db,
+        organisation: OrganisationId,
+    ) -> Result<Option<String>> {
+        let Some(billing) = &self.billing else { return Ok(None) };
         let now = self.clock.now();
-        let mut db = self.store.reader().await?;
-        let subscription = billing.subscription(&mut db, principal.organisation_id, now).await?;
-        if billing.standing(&subscription, now) == Standing::ReadOnly {
-            principal.unpaid = Some(format!(
+        let subscription = billing.subscription(db, organisation, now).await?;
+        Ok((billing.standing(&subscription, now) == Standing::ReadOnly).then(|| {
+            format!(
                 "This organisation is read-only: nothing is paid for it since {}. An administrator can pay at {}.",
                 subscription.paid_until.map(|until| until.to_string()).unwrap_or_default(),
                 self.own_address("app/billing"),
-            ));
-        }
-        Ok(())
+            )
+        }))
     }
 }

@@ -125,6 +125,7 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         organisations::insert(&mut tx, &organisation).await.map_err(taken)?;
         crate::places::seed(&mut tx, &self.clock, organisation.id).await?;
+        self.begin_trials(&mut tx, now).await?;
         users::set_membership(&mut tx, organisation.id, principal.user_id, Role::Owner, now).await?;
         tx.record(organisation.id, now, vec![event("organisation.created", &organisation)]);
         tx.commit().await?;
@@ -144,6 +145,10 @@ impl Engine {
         let (mut organisation, role) = visible(principal, found)?;
         if !role.abilities().allows(Ability::Admin) {
             return Err(Error::MissingAbility(Ability::Admin));
+        }
+        // It need not be the one that the request runs in.
+        if let Some(why) = self.unpaid(&mut tx, id).await? {
+            return Err(Error::PaymentRequired(why));
         }
 
         let mut invalid = Invalid::default();
@@ -198,11 +203,5 @@ fn visible(principal: &Principal, found: Option<(Organisation, Role)>) -> Result
 /// What the token itself must allow. The role that caps it is the one in the very organisation the operation is about,
 /// not the one in the organisation the request runs in.
 fn require_token(principal: &Principal, ability: Ability) -> Result<()> {
-    if !principal.token_abilities.allows(ability) {
-        return Err(Error::MissingAbility(ability));
-    }
-    match &principal.unpaid {
-        Some(why) if ability != Ability::Read => Err(Error::PaymentRequired(why.clone())),
-        _ => Ok(()),
-    }
+    if principal.token_abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
 }

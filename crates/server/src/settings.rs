@@ -276,6 +276,9 @@ impl Terminal {
         let mut base = url("neoleap_base_url", self.base.as_deref().unwrap_or(default))?;
         if base.path() == "/" {
             base.set_path("/pg/payment/");
+        } else if base.path_segments().and_then(Iterator::last).is_some_and(|last| !last.contains('.')) {
+            // A folder, with or without its slash.
+            base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
         }
         let response_key = match self.response_key {
             Some(text) => parsed("neoleap_response_key", &text)?,
@@ -545,7 +548,7 @@ mod tests {
     #[test]
     fn billing_is_off_until_the_whole_terminal_is_there() {
         let terminal = |id: Option<&str>, key: Option<&str>| Terminal {
-            base: Some("https://pay.example/pg/payment/hosted.htm".into()),
+            base: Some("https://pay.example/pg/payment".into()),
             tranportal_id: id.map(str::to_owned),
             password: Some("hunter2".into()),
             key: key.map(str::to_owned),

@@ -89,6 +89,7 @@ CREATE TABLE payments (
 ) @TABLE;
 CREATE UNIQUE INDEX payments_track ON payments (track_id);
 CREATE UNIQUE INDEX payments_gateway ON payments (gateway_id) WHERE gateway_id IS NOT NULL;
+CREATE INDEX payments_transaction ON payments (transaction_id) WHERE transaction_id IS NOT NULL;
 CREATE UNIQUE INDEX payments_id ON payments (id);
 CREATE INDEX payments_invoice ON payments (organisation_id, invoice_id);
 

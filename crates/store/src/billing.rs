@@ -141,8 +141,8 @@ pub async fn ending(db: &mut impl Db, by: Timestamp) -> Result<Vec<Subscription>
     Select::new(&sql, args![by]).fetch(db).await?.into_iter().map(subscription).collect()
 }
 
-/// Gives every organisation that has none a trial; how many there were.
-pub async fn begin_trials(tx: &mut Tx, until: Timestamp, now: Timestamp) -> Result<u64> {
+/// Gives every organisation that has none a trial.
+pub async fn begin_trials(tx: &mut Tx, until: Timestamp, now: Timestamp) -> Result<()> {
     tx.execute(
         "INSERT INTO subscriptions (organisation_id, paid_until, standing, updated_at)
          SELECT o.id, $1, $2, $3 FROM organisations o
@@ -150,7 +150,8 @@ pub async fn begin_trials(tx: &mut Tx, until: Timestamp, now: Timestamp) -> Resu
          ON CONFLICT (organisation_id) DO NOTHING",
         args![until, Standing::Trial, now],
     )
-    .await
+    .await?;
+    Ok(())
 }
 
 pub async fn save_subscription(tx: &mut Tx, subscription: &Subscription, now: Timestamp) -> Result<()> {

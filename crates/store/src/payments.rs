@@ -87,6 +87,26 @@ pub async fn insert(tx: &mut Tx, payment: &Payment) -> Result<()> {
     Ok(())
 }
 
+/// Notes what the gateway calls a payment, or why it refused it, unless more is known of it by now. Fails with a conflict
+/// when the gateway's name is another payment's.
+pub async fn note_start(tx: &mut Tx, payment: &Payment, now: Timestamp) -> Result<()> {
+    tx.execute(
+        "UPDATE payments SET gateway_id = $3, status = $4, error = $5, updated_at = $6
+         WHERE organisation_id = $1 AND id = $2 AND status = $7",
+        args![
+            payment.organisation_id,
+            payment.id,
+            payment.gateway_id.as_ref(),
+            payment.status,
+            payment.error.as_ref(),
+            now,
+            PaymentStatus::Pending,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Writes what became of a payment, and what the gateway calls it. Fails with a conflict when the gateway's name of it is
 /// another payment's.
 pub async fn update(tx: &mut Tx, payment: &Payment, now: Timestamp) -> Result<()> {

@@ -208,13 +208,14 @@ async fn get_billing(State(state): State<ApiState>, Auth(caller): Auth) -> Resul
 }
 
 /// What can be paid for, the cheapest first.
-#[utoipa::path(get, path = "/api/v1/billing/plans", tag = "Billing",
-    responses((status = 200, body = Data<Vec<Plan>>)))]
+#[utoipa::path(get, path = "/api/v1/billing/plans", tag = "Billing", params(PageQuery),
+    responses((status = 200, body = List<Plan>)))]
 async fn list_plans(
     State(state): State<ApiState>,
     Auth(caller): Auth,
-) -> Result<axum::Json<Data<Vec<Plan>>>> {
-    Ok(data(state.engine.list_plans(&caller).await?.into_iter().map(Into::into).collect()))
+    page: PageQuery,
+) -> Result<axum::Json<List<Plan>>> {
+    Ok(list(state.engine.list_plans(&caller, &page.request(25)?).await?))
 }
 
 /// Starts a payment on the bank's page.

@@ -159,7 +159,7 @@ impl Engine {
 
     async fn note_started(&self, payment: &Payment) -> Result<()> {
         let mut tx = self.store.begin().await?;
-        payments::update(&mut tx, payment, self.clock.now()).await?;
+        payments::note_start(&mut tx, payment, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 

@@ -10,6 +10,7 @@ use super::CURRENCY;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
+use crate::page::{Page, PageRequest};
 use crate::rules;
 
 /// A plan to offer, or to change under its slug.
@@ -32,12 +33,22 @@ pub enum Term {
 
 impl Engine {
     /// The cheapest first.
-    pub async fn list_plans(&self, principal: &Principal) -> Result<Vec<Plan>> {
+    pub async fn list_plans(&self, principal: &Principal, page: &PageRequest) -> Result<Page<Plan>> {
         principal.require(Ability::Read)?;
-        if self.billing.is_none() {
-            return Ok(Vec::new());
-        }
-        Ok(billing::plans(&mut self.store.reader().await?, false).await?)
+        let plans = match self.billing {
+            Some(_) => billing::plans(&mut self.store.reader().await?, false).await?,
+            None => Vec::new(),
+        };
+        let total = plans.len();
+        // A handful: the page is cut out of all of them.
+        let skipped = match page.after()? {
+            Some(place) => {
+                plans.iter().position(|plan| plan.id.uuid() == place.id).map_or(total, |at| at + 1)
+            }
+            None => page.offset() as usize,
+        };
+        let rows = plans.into_iter().skip(skipped).take(page.fetch() as usize).collect();
+        Ok(page.page_of(rows, total as i64, |plan| plan.id.uuid().into()))
     }
 
     /// Every plan, archived ones too. For the operator.

@@ -1,6 +1,8 @@
 //! What comes with time: trials that begin, invoices for what follows, organisations whose time runs out.
 
+use kabar_domain::Timestamp;
 use kabar_domain::billing::Standing;
+use kabar_store::Tx;
 use kabar_store::billing::{self, Subscription};
 
 use super::mail::Letter;
@@ -14,14 +16,19 @@ impl Engine {
         let Some(billing) = &self.billing else { return Ok(()) };
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if billing::begin_trials(&mut tx, now.plus(billing.trial), now).await? > 0 {
-            tx.commit().await?;
-        } else {
-            drop(tx);
-        }
+        self.begin_trials(&mut tx, now).await?;
+        tx.commit().await?;
         let ending = billing::ending(&mut self.store.reader().await?, now.plus(RENEWAL)).await?;
         for subscription in ending {
             self.look_at_end(billing, subscription).await?;
+        }
+        Ok(())
+    }
+
+    /// Of every organisation that has none yet: a new one, and all of them where nobody had to pay before.
+    pub(crate) async fn begin_trials(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
+        if let Some(Billing { trial, .. }) = &self.billing {
+            billing::begin_trials(tx, now.plus(*trial), now).await?;
         }
         Ok(())
     }
