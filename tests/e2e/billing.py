@@ -134,7 +134,7 @@ class Customer:
         self.standing()
         micros = f"paid_until + {int((days - self.left()) * 86_400_000_000)}"
         self.kabar.sql(
-            f"UPDATE subscriptions SET paid_until = {micros} "
+            f"UPDATE subscriptions SET paid_until = {micros}, anchor_day = NULL "
             f"WHERE organisation_id = (SELECT id FROM organisations WHERE slug = '{self.organisation.slug}') "
             "RETURNING 1"
         )

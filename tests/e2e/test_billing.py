@@ -30,7 +30,10 @@ def mail():
 
 @pytest.fixture(scope="module")
 def server(backend, workspace, simulator, new_database, _names, mail):
-    settings = environment(simulator) | {"KABAR_SMTP_URL": f"smtp://127.0.0.1:{mail.port}"}
+    settings = environment(simulator) | {
+        "KABAR_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+        "KABAR_SMTP_FROM": "ops@acme.example",
+    }
     directory = workspace / f"server-{next(_names)}"
     kabar = Kabar(directory, new_database(backend), simulator=simulator, environment=settings)
     kabar.start()
@@ -385,9 +388,8 @@ def test_an_unpaid_organisation_is_read_only_and_loses_nothing(server, customer,
         assert body["code"] == "payment_required" and "/app/billing" in body["message"], body
     # Who may not do it anyway is told that.
     refused(organisation.caller("read").post("/messages", send), 403)
-    # Reading goes on, also where it is asked by POST; so does signing in.
+    # Reading goes on, and signing in.
     assert data(api.get("/conversations"), 200) and data(api.get("/webhook-endpoints"), 200) == []
-    assert data(api.post("/messages/classify", {"text": "AC rusak"}), 200)["class"]
     login(server, Kabar.ADMIN_EMAIL, server.keys.admin_password)
     # What comes in is taken.
     later = wa.message(incoming["from"])
@@ -535,7 +537,6 @@ def test_receipts_in_three_languages(customer, gateway, new_organisation):
             assert "<script" not in text and "&lt;script&gt;" in text
             # Nothing is fetched from anywhere.
             assert not re.search(r"(src|href)=\"(https?:)?//", text)
-    refused(owner.api.get(f"/billing/invoices/{started['invoice_id']}/receipt", lang="fr"), 422)
 
 
 def test_a_customer_pays_in_a_browser(server, customer, gateway):

@@ -4,6 +4,9 @@ mod login;
 mod look;
 mod words;
 
+pub(crate) use look::Form;
+pub(crate) use words::Language;
+
 use axum::Router;
 use axum::routing::{get, post};
 

@@ -58,15 +58,6 @@ text_enum! {
     }
 }
 
-impl Language {
-    /// The first one in a header `Accept-Language` that there is.
-    pub fn accepted(header: &str) -> Option<Self> {
-        header
-            .split(',')
-            .find_map(|part| Self::from_name(part.trim().get(..2)?.to_ascii_lowercase().as_str()))
-    }
-}
-
 /// When a period that begins at `from` has lasted so many months: on the anchor's day of the month, or on the month's
 /// last where it is shorter, at the same time of day in UTC.
 pub fn period_end(from: Timestamp, months: i64, anchor_day: i64) -> Option<Timestamp> {
@@ -97,14 +88,5 @@ mod tests {
         assert_eq!(end("2026-02-28T10:00:00Z", 1, 31), at("2026-03-31T10:00:00Z"));
         assert_eq!(end("2026-11-15T23:59:59Z", 12, 15), at("2027-11-15T23:59:59Z"));
         assert_eq!(period_end(at("2026-01-31T10:00:00Z"), i64::MAX, 31), None);
-    }
-
-    #[test]
-    fn the_first_known_language_is_taken() {
-        assert_eq!(Language::accepted("fr-FR, ar-SA;q=0.9, en;q=0.8"), Some(Language::Arabic));
-        assert_eq!(
-            (Language::accepted("ID"), Language::accepted("é, *")),
-            (Some(Language::Indonesian), None)
-        );
     }
 }

@@ -23,6 +23,7 @@ use crate::data::{Data, List, Time, Ulid, created, data};
 use crate::error::Result;
 use crate::extract::{Auth, Json, PathId, Query};
 use crate::page::{PageQuery, list};
+use crate::pages::{self, Form};
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -193,22 +194,14 @@ struct InvoiceQuery {
     status: Option<InvoiceStatus>,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct ReceiptQuery {
-    /// `en`, `id` or `ar`; else the first of `Accept-Language`.
-    #[param(value_type = Option<String>)]
-    lang: Option<Language>,
-}
-
 /// How the organisation stands with what it has to pay.
-#[utoipa::path(get, path = "/api/v1/billing", tag = "Billing", responses((status = 200, body = Data<Billing>)))]
+#[utoipa::path(get, path = "/api/v1/billing", tag = "Billing", security(("bearer" = ["read"])), responses((status = 200, body = Data<Billing>)))]
 async fn get_billing(State(state): State<ApiState>, Auth(caller): Auth) -> Result<axum::Json<Data<Billing>>> {
     Ok(data(state.engine.get_billing(&caller).await?.into()))
 }
 
 /// What can be paid for, the cheapest first.
-#[utoipa::path(get, path = "/api/v1/billing/plans", tag = "Billing", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/billing/plans", tag = "Billing", security(("bearer" = ["read"])), params(PageQuery),
     responses((status = 200, body = List<Plan>)))]
 async fn list_plans(
     State(state): State<ApiState>,
@@ -222,7 +215,7 @@ async fn list_plans(
 ///
 /// An open invoice for the same is taken up, one for something else becomes void. What comes of the payment is told by
 /// the events `invoice.paid` and `payment.updated`.
-#[utoipa::path(post, path = "/api/v1/billing/checkout", tag = "Billing",
+#[utoipa::path(post, path = "/api/v1/billing/checkout", tag = "Billing", security(("bearer" = ["admin"])),
     request_body = CreateCheckoutRequest, responses((status = 201, body = Data<Checkout>)))]
 async fn create_checkout(
     State(state): State<ApiState>,
@@ -252,7 +245,7 @@ fn addresses(headers: &HeaderMap, peer: Option<IpAddr>) -> String {
 }
 
 /// Invoices, the newest first.
-#[utoipa::path(get, path = "/api/v1/billing/invoices", tag = "Billing", params(PageQuery, InvoiceQuery),
+#[utoipa::path(get, path = "/api/v1/billing/invoices", tag = "Billing", security(("bearer" = ["admin"])), params(PageQuery, InvoiceQuery),
     responses((status = 200, body = List<Invoice>)))]
 async fn list_invoices(
     State(state): State<ApiState>,
@@ -264,7 +257,7 @@ async fn list_invoices(
 }
 
 /// One invoice.
-#[utoipa::path(get, path = "/api/v1/billing/invoices/{id}", tag = "Billing", params(("id" = Ulid, Path)),
+#[utoipa::path(get, path = "/api/v1/billing/invoices/{id}", tag = "Billing", security(("bearer" = ["admin"])), params(("id" = Ulid, Path)),
     responses((status = 200, body = Data<Invoice>)))]
 async fn get_invoice(
     State(state): State<ApiState>,
@@ -285,19 +278,22 @@ const PRIVATE: [(HeaderName, &str); 4] = [
 ];
 
 /// An invoice as a page to print: a receipt, once it is paid.
-#[utoipa::path(get, path = "/api/v1/billing/invoices/{id}/receipt", tag = "Billing",
-    params(("id" = Ulid, Path), ReceiptQuery),
+#[utoipa::path(get, path = "/api/v1/billing/invoices/{id}/receipt", tag = "Billing", security(("bearer" = ["admin"])),
+    params(
+        ("id" = Ulid, Path),
+        ("lang" = Option<String>, Query, description = "`en`, `id` or `ar`; else what the browser asks for."),
+    ),
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")))]
 async fn get_receipt(
     State(state): State<ApiState>,
     Auth(caller): Auth,
     PathId(id): PathId<InvoiceId>,
-    Query(query): Query<ReceiptQuery>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse> {
     let paper = state.engine.get_receipt(&caller, id).await?;
-    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let language = query.lang.or_else(|| accepted.and_then(Language::accepted)).unwrap_or(Language::English);
+    let (language, _) = pages::Language::of(&Form::parse(query.unwrap_or_default().as_bytes()), &headers);
+    let language = Language::from_name(language.code()).unwrap_or(Language::English);
     Ok((PRIVATE, page::receipt(&paper, language)))
 }
 

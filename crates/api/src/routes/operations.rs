@@ -1,6 +1,6 @@
 //! What is going on: a summary, series and reports of work updates and problems.
 
-pub(super) mod page;
+mod page;
 mod table;
 
 use std::collections::BTreeMap;

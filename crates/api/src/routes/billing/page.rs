@@ -4,7 +4,7 @@ use kabar_domain::billing::{InvoiceStatus, Language, PaymentStatus};
 use kabar_engine::billing::{Paper, PaymentView, amount_text};
 
 use super::words::{self, Words};
-use crate::routes::operations::page::text;
+use crate::html::{said, text};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1c2126; --faint: #56616b; --line: #d7dde2; --page: #fff; --act: #0b5d4e; }
@@ -53,11 +53,11 @@ pub(super) fn payment(view: &PaymentView) -> String {
     let (title, sentence) = words::outcome(payment.status, *is_doubtful, language);
     let mut html = head(words, language, title);
     html += &format!("<h1>{title}</h1>\n<p role=\"status\">{sentence}</p>\n<dl>\n");
-    html += &row(words.invoice, &format!("<bdi>{}</bdi>", text(&invoice.number)));
-    html += &row(words.item, &format!("<bdi>{}</bdi>", text(&invoice.plan_name)));
+    html += &row(words.invoice, &said(&invoice.number));
+    html += &row(words.item, &said(&invoice.plan_name));
     html += &row(words.amount, &priced(payment.amount, &invoice.currency));
     if let (PaymentStatus::Captured, Some(reference)) = (payment.status, &payment.reference) {
-        html += &row(words.reference, &format!("<bdi>{}</bdi>", text(reference)));
+        html += &row(words.reference, &said(reference));
     }
     let on = if payment.status == PaymentStatus::Captured { words.go_on } else { words.try_again };
     html += &format!("</dl>\n<a class=\"act\" href=\"/app/billing\">{on}</a>\n</main>\n</body>\n</html>\n");
@@ -95,7 +95,7 @@ pub(super) fn receipt(paper: &Paper, language: Language) -> String {
         let known = [(words.reference, &payment.reference), (words.authorisation, &payment.authorisation)];
         for (name, value) in known {
             if let Some(value) = value {
-                html += &row(name, &format!("<bdi>{}</bdi>", text(value)));
+                html += &row(name, &said(value));
             }
         }
     }
