@@ -178,10 +178,10 @@ impl Client {
             .header("content-type", "application/json")
             .header("x-forwarded-for", addresses)
             .body(body.to_owned());
-        let mut response = request.send().await.map_err(|error| unanswered(error))?;
+        let mut response = request.send().await.map_err(unanswered)?;
         let status = response.status();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
             if bytes.len() + chunk.len() > ANSWER_LIMIT {
                 return Err(Failure::Unreadable);
             }

@@ -80,16 +80,17 @@ impl Engine {
 
     async fn hear(&self, payment: &Payment, source: &str, told: &Transaction) -> Result<()> {
         let now = self.clock.now();
-        let short =
-            |text: &Option<String>| text.as_ref().map(|text| text.chars().take(100).collect::<String>());
-        let (result, error) = (short(&told.result), short(&told.error));
-        let what = short(&told.transaction_id).or_else(|| short(&told.payment_id)).unwrap_or_default();
+        let short = |text: Option<&String>| text.map(|text| text.chars().take(100).collect::<String>());
+        let (result, error) = (short(told.result.as_ref()), short(told.error.as_ref()));
+        let what = short(told.transaction_id.as_ref())
+            .or_else(|| short(told.payment_id.as_ref()))
+            .unwrap_or_default();
         let said = result.as_deref().or(error.as_deref()).unwrap_or_default();
         let notice = Notice {
             // A browser repeats what the gateway said; what it showed is kept beside it.
             key: format!("{}{what}:{said}", if source == "return" { "return:" } else { "" }),
             source: source.to_owned(),
-            transaction_id: short(&told.transaction_id),
+            transaction_id: short(told.transaction_id.as_ref()),
             result,
             error,
         };

@@ -10,6 +10,7 @@ use kabar_store::organisations;
 use kabar_store::payments::{self, Notice, Payment};
 
 use super::Billing;
+use super::settle::about_payment;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::jobs::Done;
@@ -111,26 +112,30 @@ impl Engine {
             }
         };
         let told = answer.as_ref().ok();
-        let letter = match verdict {
+        let mut letter = None;
+        let concluded = match verdict {
             Verdict::Captured => {
                 let told = told.cloned().unwrap_or_default();
-                Some(self.capture(&mut tx, billing, &mut payment, &told, now).await?)
+                letter = Some(self.capture(&mut tx, billing, &mut payment, &told, now).await?);
+                None
             }
-            Verdict::Failed => self.conclude(&mut tx, &mut payment, PaymentStatus::Failed, now),
-            Verdict::Voided => self.conclude(&mut tx, &mut payment, PaymentStatus::Reversed, now),
+            Verdict::Failed => Some(PaymentStatus::Failed),
+            Verdict::Voided => Some(PaymentStatus::Reversed),
             Verdict::Wrong(why) => {
                 tracing::error!(payment = %payment.id, why, "the gateway's answer does not fit a payment; look at it in the merchant portal");
-                self.conclude(&mut tx, &mut payment, PaymentStatus::Review, now)
+                Some(PaymentStatus::Review)
             }
             Verdict::Unclear if payment.status != PaymentStatus::Pending => None,
             Verdict::Unclear => match &answer {
-                Err(failure) if failure.is_not_found() && age >= EXPIRES => {
-                    self.conclude(&mut tx, &mut payment, PaymentStatus::Expired, now)
-                }
-                _ if age >= GIVE_UP => self.conclude(&mut tx, &mut payment, PaymentStatus::Review, now),
+                Err(failure) if failure.is_not_found() && age >= EXPIRES => Some(PaymentStatus::Expired),
+                _ if age >= GIVE_UP => Some(PaymentStatus::Review),
                 _ => None,
             },
         };
+        if let Some(status) = concluded.filter(|status| *status != payment.status) {
+            payment.status = status;
+            tx.record(payment.organisation_id, now, [about_payment(&payment)]);
+        }
         payments::update(&mut tx, &payment, now).await?;
         tx.commit().await?;
         self.send_letter(asked.organisation_id, letter).await;
@@ -194,9 +199,8 @@ async fn ask(
 fn verdict(payment: &Payment, told: &Transaction) -> Verdict {
     let is_ours = told.track_id.as_deref() == Some(payment.track_id.as_str());
     match told.outcome() {
-        Outcome::Unclear => Verdict::Unclear,
         Outcome::Failed if is_ours => Verdict::Failed,
-        Outcome::Failed => Verdict::Unclear,
+        Outcome::Failed | Outcome::Unclear => Verdict::Unclear,
         Outcome::Captured | Outcome::Voided if !is_ours => Verdict::Wrong("another track id"),
         Outcome::Captured | Outcome::Voided if told.amount != Some(payment.amount) => {
             Verdict::Wrong("another amount")
@@ -218,9 +222,8 @@ fn verdict(payment: &Payment, told: &Transaction) -> Verdict {
 
 /// How much of a captured payment went back, by the gateway's answer.
 fn given_back(payment: &Payment, notice: &Notice, told: &Transaction) -> Option<i64> {
-    let same = |told: &Option<String>, ours: Option<&str>| told.as_deref() == ours && told.is_some();
-    let is_about = same(&told.track_id, Some(&payment.track_id))
-        || same(&told.original_id, payment.transaction_id.as_deref());
+    let is_about = told.track_id.as_ref() == Some(&payment.track_id)
+        || (told.original_id.is_some() && told.original_id == payment.transaction_id);
     let is_told = notice.transaction_id.is_none() || told.transaction_id == notice.transaction_id;
     if !is_about || !is_told {
         return None;
@@ -231,22 +234,6 @@ fn given_back(payment: &Payment, notice: &Notice, told: &Transaction) -> Option<
             told.amount.filter(|amount| (1..=payment.amount).contains(amount))
         }
         _ => None,
-    }
-}
-
-impl Engine {
-    fn conclude(
-        &self,
-        tx: &mut kabar_store::Tx,
-        payment: &mut Payment,
-        status: PaymentStatus,
-        now: Timestamp,
-    ) -> Option<super::mail::Letter> {
-        if payment.status != status {
-            payment.status = status;
-            tx.record(payment.organisation_id, now, [super::settle::about_payment(payment)]);
-        }
-        None
     }
 }
 

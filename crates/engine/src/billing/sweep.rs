@@ -61,11 +61,14 @@ impl Engine {
         }
         let standing = billing.standing(&subscription, now);
         let until = subscription.paid_until.unwrap_or(now);
-        match standing {
-            _ if standing == subscription.standing => {}
-            Standing::PastDue => letters.push(Letter::PastDue { read_only_at: until.plus(billing.grace) }),
-            Standing::ReadOnly => letters.push(Letter::ReadOnly),
-            _ => {}
+        if standing != subscription.standing {
+            match standing {
+                Standing::PastDue => {
+                    letters.push(Letter::PastDue { read_only_at: until.plus(billing.grace) })
+                }
+                Standing::ReadOnly => letters.push(Letter::ReadOnly),
+                Standing::Exempt | Standing::Trial | Standing::Active => {}
+            }
         }
         self.save_subscription(&mut tx, subscription, now).await?;
         tx.commit().await?;

@@ -1,6 +1,8 @@
 //! How the gateway and a merchant hide from others what they tell each other: AES-256-CBC under the resource key, always
 //! with one initialisation vector, as hexadecimal digits. It proves nothing: who knows a message can change it.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::cipher::{
     AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
     UnboundCipherKey,
@@ -32,17 +34,19 @@ impl Key {
         let key = UnboundCipherKey::new(&AES_256, &self.0).ok()?;
         let context = EncryptionContext::Iv128(FixedLength::from(VECTOR));
         PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?.less_safe_encrypt(&mut bytes, context).ok()?;
-        Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+        Some(bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(digits, "{byte:02X}");
+            digits
+        }))
     }
 
     pub(super) fn decrypt(&self, digits: &str) -> Option<String> {
         let digits = digits.trim();
-        let pairs = digits.as_bytes().chunks_exact(2);
-        if !digits.is_ascii() || !pairs.remainder().is_empty() {
-            return None;
-        }
-        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let mut bytes = pairs.map(byte).collect::<Option<Vec<u8>>>()?;
+        let mut bytes = (0..digits.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+            .collect::<Option<Vec<u8>>>()?;
         let key = UnboundCipherKey::new(&AES_256, &self.0).ok()?;
         let context = DecryptionContext::Iv128(FixedLength::from(VECTOR));
         let plain = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?.decrypt(&mut bytes, context).ok()?;

@@ -22,27 +22,27 @@ pub(super) async fn by_get() -> Response {
     refuse("IPAY0300115", "Request is not POST.")
 }
 
-/// The request's hidden fields, of the terminal that the gateway knows.
-fn open(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Value, Response> {
+/// The request's hidden fields, of the terminal that the gateway knows; else its error and what that is called.
+fn open(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Value, [&'static str; 2]> {
     let terminal = inner.terminal();
     let outer: Value =
-        serde_json::from_slice(body).map_err(|_| refuse("IPAY0100013", "Invalid transaction data."))?;
+        serde_json::from_slice(body).map_err(|_| ["IPAY0100013", "Invalid transaction data."])?;
     if outer[0]["id"].as_str() != Some(&terminal.tranportal_id) {
-        return Err(refuse("IPAY0100006", "Invalid Tranportal ID."));
+        return Err(["IPAY0100006", "Invalid Tranportal ID."]);
     }
     if addresses(headers).is_empty() {
-        return Err(refuse("IPAY0100045", "Denied by Risk."));
+        return Err(["IPAY0100045", "Denied by Risk."]);
     }
     let plain =
         outer[0]["trandata"].as_str().and_then(|trandata| cipher::decrypt(&terminal.resource_key, trandata));
     let fields: Option<Value> = plain.and_then(|plain| serde_json::from_str(&plain).ok());
-    let fields = fields.ok_or_else(|| refuse("IPAY0100013", "Invalid transaction data."))?;
+    let fields = fields.ok_or_else(|| ["IPAY0100013", "Invalid transaction data."])?;
     let fields = fields[0].clone();
     if fields["password"].as_str() != Some(&terminal.password) {
-        return Err(refuse("IPAY0100015", "Invalid Tranportal password."));
+        return Err(["IPAY0100015", "Invalid Tranportal password."]);
     }
     if fields["currencyCode"] != "682" {
-        return Err(refuse("IPAY0100025", "Invalid currency."));
+        return Err(["IPAY0100025", "Invalid currency."]);
     }
     Ok(fields)
 }
@@ -76,7 +76,7 @@ pub(super) async fn hosted(State(inner): State<Arc<Inner>>, headers: HeaderMap, 
     }
     let fields = match open(&inner, &headers, &body) {
         Ok(fields) => fields,
-        Err(answer) => return answer,
+        Err([code, text]) => return refuse(code, text),
     };
     let (track_id, amount) = (text(&fields, "trackId"), text(&fields, "amt"));
     let is_amount = amount.split_once('.').is_some_and(|(whole, part)| {
@@ -124,7 +124,7 @@ pub(super) async fn tranportal(State(inner): State<Arc<Inner>>, headers: HeaderM
     }
     let fields = match open(&inner, &headers, &body) {
         Ok(fields) => fields,
-        Err(answer) => return answer,
+        Err([code, text]) => return refuse(code, text),
     };
     if fields["action"] != "8" {
         return refuse("IPAY0100124", "The simulated gateway answers inquiries only.");

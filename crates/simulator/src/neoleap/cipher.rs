@@ -1,5 +1,7 @@
 //! AES-256-CBC as the gateway's guide has it.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::cipher::{
     AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
     UnboundCipherKey,
@@ -18,7 +20,10 @@ pub(super) fn encrypt(resource_key: &str, json: &str) -> Option<String> {
     let context = EncryptionContext::Iv128(FixedLength::from(VECTOR));
     let cipher = PaddedBlockEncryptingKey::cbc_pkcs7(key(resource_key)?).ok()?;
     cipher.less_safe_encrypt(&mut bytes, context).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+    Some(bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02X}");
+        digits
+    }))
 }
 
 pub(super) fn decrypt(resource_key: &str, digits: &str) -> Option<String> {

@@ -27,14 +27,22 @@ a:focus-visible { outline: 3px solid currentColor; outline-offset: 3px; }
 @media print { :root { --ink: #000; --faint: #444; --line: #bbb; --page: #fff; } body { max-width: none; padding: 0; } .act { display: none; } }
 ";
 
-fn head(words: &Words, language: Language, title: &str) -> String {
-    format!(
+struct Html(String);
+
+impl Html {
+    fn put(&mut self, html: &str) {
+        self.0.push_str(html);
+    }
+}
+
+fn head(words: &Words, language: Language, title: &str) -> Html {
+    Html(format!(
         "<!doctype html>\n<html lang=\"{}\" dir=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
          content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
          <body>\n<main>\n",
         language.as_str(),
         words.direction
-    )
+    ))
 }
 
 /// Latin whatever stands around it.
@@ -52,16 +60,16 @@ pub(super) fn payment(view: &PaymentView) -> String {
     let (language, words) = (payment.language, Words::of(payment.language));
     let (title, sentence) = words::outcome(payment.status, *is_doubtful, language);
     let mut html = head(words, language, title);
-    html += &format!("<h1>{title}</h1>\n<p role=\"status\">{sentence}</p>\n<dl>\n");
-    html += &row(words.invoice, &said(&invoice.number));
-    html += &row(words.item, &said(&invoice.plan_name));
-    html += &row(words.amount, &priced(payment.amount, &invoice.currency));
+    html.put(&format!("<h1>{title}</h1>\n<p role=\"status\">{sentence}</p>\n<dl>\n"));
+    html.put(&row(words.invoice, &said(&invoice.number)));
+    html.put(&row(words.item, &said(&invoice.plan_name)));
+    html.put(&row(words.amount, &priced(payment.amount, &invoice.currency)));
     if let (PaymentStatus::Captured, Some(reference)) = (payment.status, &payment.reference) {
-        html += &row(words.reference, &said(reference));
+        html.put(&row(words.reference, &said(reference)));
     }
     let on = if payment.status == PaymentStatus::Captured { words.go_on } else { words.try_again };
-    html += &format!("</dl>\n<a class=\"act\" href=\"/app/billing\">{on}</a>\n</main>\n</body>\n</html>\n");
-    html
+    html.put(&format!("</dl>\n<a class=\"act\" href=\"/app/billing\">{on}</a>\n</main>\n</body>\n</html>\n"));
+    html.0
 }
 
 /// An invoice, or its receipt.
@@ -71,37 +79,37 @@ pub(super) fn receipt(paper: &Paper, language: Language) -> String {
     let title = if is_paid { words.receipt } else { words.invoice };
     let number = text(&invoice.number);
     let mut html = head(words, language, &format!("{title} {number}"));
-    html += &format!("<h1>{title} <bdi>{number}</bdi></h1>\n<div class=\"sides\">\n");
+    html.put(&format!("<h1>{title} <bdi>{number}</bdi></h1>\n<div class=\"sides\">\n"));
     if let Some(seller) = &paper.seller {
-        html += &format!(
+        html.put(&format!(
             "<div><h2>{}</h2><p class=\"lines\"><bdi>{}</bdi></p></div>\n",
             words.sold_by,
             text(seller)
-        );
+        ));
     }
-    html += &format!(
+    html.put(&format!(
         "<div><h2>{}</h2><p><bdi>{}</bdi></p></div>\n</div>\n<dl>\n",
         words.sold_to,
         text(&paper.organisation)
-    );
-    html += &row(words.number, &format!("<bdi>{number}</bdi>"));
-    html += &row(words.date, &words.day(invoice.created_at));
+    ));
+    html.put(&row(words.number, &format!("<bdi>{number}</bdi>")));
+    html.put(&row(words.date, &words.day(invoice.created_at)));
     match invoice.paid_at {
-        Some(at) => html += &row(words.paid, &words.day(at)),
-        None => html += &row(words.due, &words.day(invoice.due_at)),
+        Some(at) => html.put(&row(words.paid, &words.day(at))),
+        None => html.put(&row(words.due, &words.day(invoice.due_at))),
     }
-    html += &row(words.status, words::standing(invoice.status, language));
+    html.put(&row(words.status, words::standing(invoice.status, language)));
     if let Some(payment) = &paper.payment {
         let known = [(words.reference, &payment.reference), (words.authorisation, &payment.authorisation)];
         for (name, value) in known {
             if let Some(value) = value {
-                html += &row(name, &said(value));
+                html.put(&row(name, &said(value)));
             }
         }
     }
     let period = invoice.period.map(|(from, to)| format!("{} \u{2013} {}", words.day(from), words.day(to)));
     let price = priced(invoice.amount, &invoice.currency);
-    html += &format!(
+    html.put(&format!(
         "</dl>\n<table>\n<thead><tr><th scope=\"col\">{}</th><th scope=\"col\">{}</th><th scope=\"col\" \
          class=\"n\">{}</th></tr></thead>\n<tbody><tr><td><bdi>{}</bdi></td><td>{}</td><td class=\"n\">{price}</td></tr>\
          </tbody>\n<tfoot><tr><th scope=\"row\" colspan=\"2\">{}</th><td class=\"n\">{price}</td></tr>",
@@ -111,14 +119,14 @@ pub(super) fn receipt(paper: &Paper, language: Language) -> String {
         text(&invoice.plan_name),
         period.as_deref().unwrap_or("\u{2013}"),
         words.total,
-    );
+    ));
     if invoice.refunded > 0 {
-        html += &format!(
+        html.put(&format!(
             "<tr><th scope=\"row\" colspan=\"2\">{}</th><td class=\"n\">{}</td></tr>",
             words.refunded,
             priced(invoice.refunded, &invoice.currency)
-        );
+        ));
     }
-    html += "</tfoot>\n</table>\n</main>\n</body>\n</html>\n";
-    html
+    html.put("</tfoot>\n</table>\n</main>\n</body>\n</html>\n");
+    html.0
 }
