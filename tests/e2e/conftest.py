@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-pytest.register_assert_rewrite("api", "browser", "connecting", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
+pytest.register_assert_rewrite("api", "browser", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
 
 import harness  # noqa: E402
 from api import Account, Api, Organisation, login  # noqa: E402

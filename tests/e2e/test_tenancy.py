@@ -94,6 +94,11 @@ def resources(server, new_organisation):
     message = owner.message(incoming["id"])
     conversation = data(owner.api.get(f"/conversations/{message['conversation_id']}"))
     item = data(owner.api.post("/inbox", {"text": "rahasia"}))
+    token = data(owner.api.post("/tokens", {"name": "rahasia", "abilities": ["read"]}))
+    app = new_app(owner.api, name="rahasia")
+    with as_admin(server) as browser:
+        connect(server, browser, app, owner.id)
+    [connected] = owner.api.all("/connected-apps")
     notification = data(
         owner.api.post(
             "/notifications/send",
@@ -122,19 +127,14 @@ def resources(server, new_organisation):
             json={"code": f"sim-{account.number.phone_number_id}", "waba_id": account.number.waba_id},
         )
     )
-    token = data(owner.api.post("/tokens", {"name": "rahasia", "abilities": ["read"]}))
-    app = new_app(owner.api, name="rahasia")
-    with as_admin(server) as browser:
-        connect(server, browser, app, owner.id)
-    [connected] = owner.api.all("/connected-apps")
     ids = {
         "embedded-signups": signup["id"],
-        "tokens": str(token["id"]),
-        "apps": app["id"],
-        "connected-apps": connected["id"],
         "problems": problem["id"],
         "work-updates": update["id"],
         "organisations": owner.id,
+        "tokens": str(token["id"]),
+        "apps": app["id"],
+        "connected-apps": connected["id"],
         "messaging-accounts": account.id,
         "channels": account.channel_id,
         "contacts": conversation["contact_id"],

@@ -97,6 +97,8 @@ ids! {
     OrganisationId,
     /// A person who signs in.
     UserId,
+    /// The tokens that one person gave one app.
+    ConnectionId,
     /// A connected WhatsApp number or Telegram bot.
     AccountId,
     /// A place where messages flow over an account: its direct line, a group, a widget.
@@ -136,8 +138,6 @@ ids! {
     AppId,
     /// The signup of a WhatsApp business account over Meta's dialog.
     SignupId,
-    /// The tokens that one person gave one app.
-    ConnectionId,
 }
 
 #[cfg(test)]

@@ -187,6 +187,7 @@ macro_rules! ids {
 ids!(
     kabar_domain::OrganisationId,
     kabar_domain::UserId,
+    kabar_domain::ConnectionId,
     kabar_domain::AccountId,
     kabar_domain::ChannelId,
     kabar_domain::ContactId,
@@ -209,8 +210,7 @@ ids!(
     kabar_domain::NotificationLegId,
     kabar_domain::NotificationTemplateId,
     kabar_domain::AppId,
-    kabar_domain::SignupId,
-    kabar_domain::ConnectionId
+    kabar_domain::SignupId
 );
 
 macro_rules! codes {
