@@ -106,11 +106,11 @@ both! {
         app(&engine, &owner).await;
         let (early, late) = (code(&engine, &owner).await, code(&engine, &owner).await);
         clock.advance(Duration::from_secs(299));
-        let given = engine.exchange_code(early).await.unwrap();
+        let given = engine.exchange_code_for_token(early).await.unwrap();
         assert_eq!(given.abilities, ["read"]);
         engine.authenticate(&given.token, None).await.unwrap();
         clock.advance(Duration::from_secs(1));
-        assert!(matches!(engine.exchange_code(late).await, Err(Error::InvalidGrant)));
+        assert!(matches!(engine.exchange_code_for_token(late).await, Err(Error::InvalidGrant)));
     }
 
     async fn of_two_who_show_a_code_at_once_none_keeps_a_token(store: Store) {
@@ -118,7 +118,7 @@ both! {
         let (_, owner) = session(&engine).await;
         app(&engine, &owner).await;
         let shown = code(&engine, &owner).await;
-        let (first, second) = tokio::join!(engine.exchange_code(shown.clone()), engine.exchange_code(shown));
+        let (first, second) = tokio::join!(engine.exchange_code_for_token(shown.clone()), engine.exchange_code_for_token(shown));
         let given: Vec<_> = [first, second].into_iter().filter_map(Result::ok).collect();
         assert_eq!(given.len(), 1);
         assert!(matches!(engine.authenticate(&given[0].token, None).await, Err(Error::Unauthenticated)));

@@ -82,7 +82,7 @@ async fn exchange_code_for_token(
     let request = parse(&body);
     let exchanged = state
         .engine
-        .exchange_code(Exchange {
+        .exchange_code_for_token(Exchange {
             code: request.code,
             redirect_uri: request.redirect_uri,
             code_verifier: request.code_verifier,

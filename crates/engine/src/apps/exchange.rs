@@ -50,7 +50,7 @@ fn fits(code: &Code, shown: &Exchange) -> bool {
 impl Engine {
     /// A token for a code. Whatever is wrong, the answer is [`Error::InvalidGrant`]. A code that is shown again may have
     /// been stolen: the token it gave is revoked.
-    pub async fn exchange_code(&self, shown: Exchange) -> Result<Exchanged> {
+    pub async fn exchange_code_for_token(&self, shown: Exchange) -> Result<Exchanged> {
         let limiter = &self.exchange_limiter;
         limiter.check_address(shown.peer_address, self.clock.now())?;
         let exchanged = self.exchange(&shown).await;
