@@ -2,6 +2,7 @@
 import type { Component } from 'svelte';
 import Blocks from '@lucide/svelte/icons/blocks';
 import KeyRound from '@lucide/svelte/icons/key-round';
+import MessageSquare from '@lucide/svelte/icons/message-square';
 import Radio from '@lucide/svelte/icons/radio';
 import { m } from '$lib/paraglide/messages';
 
@@ -16,6 +17,9 @@ export const pages: [pattern: string, page: Page][] = [
   ['/channels/:id', () => import('$pages/channels/Channel.svelte')],
   ['/integrations/api-tokens', () => import('$pages/tokens/Tokens.svelte')],
   ['/integrations/apps', () => import('$pages/apps/Apps.svelte')],
+  ['/integrations/widgets', () => import('$pages/widgets/Widgets.svelte')],
+  ['/integrations/widgets/new', () => import('$pages/widgets/Widget.svelte')],
+  ['/integrations/widgets/:id', () => import('$pages/widgets/Widget.svelte')],
 ];
 
 /** Shown at `/app`. */
@@ -38,6 +42,7 @@ export const places: { label?: () => string; places: Place[] }[] = [
     places: [
       { path: '/integrations/api-tokens', label: m.nav_tokens, icon: KeyRound },
       { path: '/integrations/apps', label: m.nav_apps, icon: Blocks },
+      { path: '/integrations/widgets', label: m.widgets, icon: MessageSquare },
     ],
   },
 ];
