@@ -89,9 +89,11 @@ def test_what_is_typed_is_seen_before_it_is_saved(open_app, organisation):
     page.get_by_role("option", name="A colour of its own").click()
     page.get_by_role("textbox", name="Colour of the text", exact=True).fill("#ffffff")
     expect(page.get_by_text("the contrast is 1.2:1")).to_be_visible()
+    page.get_by_role("textbox", name="Colour of the text", exact=True).fill("#222200")
+    expect(page.get_by_text("the contrast is")).to_have_count(0)
     page.get_by_label("Corner").click()
     page.get_by_role("option", name=re.compile("^Left")).click()
-    page.get_by_role("button", name="Add a language").click()
+    page.get_by_role("combobox", name="Add a language").click()
     page.get_by_role("option", name="Arabic").click()
     expect(picture).to_have_attribute("dir", "rtl")
     page.get_by_label("Heading").fill("متجر")
@@ -110,7 +112,7 @@ def test_what_is_typed_is_seen_before_it_is_saved(open_app, organisation):
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Not saved yet")).to_have_count(0)
     now = data(organisation.api.get(f"/widgets/{made['id']}"))
-    assert now["appearance"] == {"accent": "#ffee00", "accent_text": "#ffffff", "theme": "auto", "position": "start"}
+    assert now["appearance"] == {"accent": "#ffee00", "accent_text": "#222200", "theme": "auto", "position": "start"}
     assert now["texts"] == {"en": {"greeting": "Welcome to the shop", "offline": "Asleep"}, "ar": {"title": "متجر"}}
     assert [(f["key"], f["required"], f["label"]) for f in now["fields"]] == [
         ("phone", False, {}),
