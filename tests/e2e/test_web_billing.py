@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from api import Organisation, data
+from api import Organisation, login
 from billing import Customer, Gateway, environment
-from browser import VIEWS, person
+from browser import VIEWS, App, View, person
 from harness import Kabar, stop_quietly
 
 
@@ -90,7 +90,6 @@ def test_a_receipt_is_of_the_organisation_that_is_shown(open_app, organisation, 
     made = {it.id: Customer(it, gateway).checkout()["invoice_id"] for it in (organisation, other)}
     app = open_app().sign_in(who)
     for it in (organisation, other):
-        app.context.clear_cookies(name="none")
         number = Customer(it, gateway).invoice(made[it.id])["number"]
         app.page.goto(app.base_url + "/app")
         app.page.evaluate("id => { sessionStorage.clear(); localStorage.setItem('kabar.organisation', id) }", it.id)
@@ -123,9 +122,6 @@ def test_who_is_no_administrator_sees_the_standing_and_pays_nothing(open_app, or
 
 
 def test_nothing_is_said_of_paying_where_billing_is_off(make_kabar, new_database, backend, simulator, chromium):
-    from api import login
-    from browser import App, View
-
     kabar = make_kabar(new_database(backend), simulator=simulator).start()
     token = login(kabar, Kabar.ADMIN_EMAIL, kabar.keys.admin_password)["access_token"]
     organisation = Organisation(kabar, token)
