@@ -57,6 +57,7 @@ impl FromRequestParts<ApiState> for Auth {
         } else {
             let session = session::presented(&parts.headers, engine);
             let session = session.ok_or(kabar_engine::Error::Unauthenticated)?;
+            let organisation = organisation.or_else(|| linked(parts));
             let principal = engine.authenticate_session(session, organisation).await?;
             session::check(&parts.method, &parts.headers, engine, &principal)?;
             principal
@@ -67,4 +68,10 @@ impl FromRequestParts<ApiState> for Auth {
         parts.extensions.insert(principal.clone());
         Ok(Self(principal))
     }
+}
+
+/// The organisation that a link in a browser names (`organisation_id`), since it carries no header.
+fn linked(parts: &Parts) -> Option<&str> {
+    let query = parts.uri.query().filter(|_| parts.method.is_safe())?;
+    query.split('&').find_map(|pair| pair.strip_prefix("organisation_id=")).filter(|name| !name.is_empty())
 }
