@@ -105,7 +105,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     let router = kabar_api::router(ApiState::new(Arc::clone(&engine)));
     let router = with_demo(router, simulator.router(), &phone);
 
-    println!("Kabar demo: open {base}/demo");
+    println!("Kabar demo: open {base}/demo for a phone, {base}/app for the web app");
     if let Some(admin) = admin {
         println!("Administrator: {}    password (shown once): {}", admin.email, admin.password);
     }

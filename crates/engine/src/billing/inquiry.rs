@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kabar_domain::billing::PaymentStatus;
-use kabar_domain::{PaymentId, Timestamp};
+use kabar_domain::PaymentId;
 use kabar_providers::neoleap::{By, Failure, Outcome, Question, Transaction};
 use kabar_store::jobs::{self, Leased};
 use kabar_store::organisations;

@@ -128,7 +128,7 @@ mod tests {
             json!({"holidays": "2026-12-25"}),
             json!({"holidays": ["25-12-2026"]}),
             json!({"holidays": ["2026-02-30"]}),
-            json!({"holidays": [20261225]}),
+            json!({"holidays": [20_261_225]}),
         ] {
             assert!(!errors(|e| operating_hours(e, Some(&wrong))).is_empty(), "{wrong}");
         }
