@@ -21,7 +21,7 @@ const STORE_RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Error {
     pub(crate) status: StatusCode,
-    pub(crate) text: ErrorText,
+    pub(crate) text: Box<ErrorText>,
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct ErrorBody<'a> {
 impl Error {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let text = ErrorText { message: message.into(), ..ErrorText::default() };
-        Self { status, text, retry_after: None }
+        Self { status, text: Box::new(text), retry_after: None }
     }
 
     /// 422 that names a field.
@@ -150,57 +150,38 @@ impl From<kabar_engine::Error> for Error {
                 return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Server Error");
             }
         };
-        let made = Self::new(status, error.to_string());
+        let mut made = Self::new(status, error.to_string());
+        let text = &mut *made.text;
         match error {
-            Engine::Invalid(invalid) => {
-                Self { text: ErrorText { errors: invalid.errors, ..made.text }, ..made }
-            }
+            Engine::Invalid(invalid) => text.errors = invalid.errors,
             Engine::CapabilityMissing { provider, field, reason } => {
-                let text = ErrorText {
-                    errors: BTreeMap::from([(field, vec![reason])]),
-                    code: Some("capability_missing".into()),
-                    provider: Some(provider.as_str().into()),
-                    ..made.text
-                };
-                Self { text, ..made }
+                text.errors.insert(field, vec![reason]);
+                text.code = Some("capability_missing".into());
+                text.provider = Some(provider.as_str().into());
             }
             Engine::WindowClosed(fitting) => {
-                let templates = fitting
-                    .into_iter()
-                    .map(|template| TemplateHint {
-                        name: template.name,
-                        language: template.language,
-                        category: template.category,
-                        variables: template.variables,
-                    })
-                    .collect();
-                let text = ErrorText {
-                    errors: BTreeMap::from([("type".to_owned(), vec![made.text.message.clone()])]),
-                    code: Some("window_closed".into()),
-                    provider: Some("whatsapp".into()),
-                    templates,
-                    ..made.text
-                };
-                Self { text, ..made }
+                text.errors.insert("type".to_owned(), vec![text.message.clone()]);
+                text.code = Some("window_closed".into());
+                text.provider = Some("whatsapp".into());
+                let hints = fitting.into_iter().map(|template| TemplateHint {
+                    name: template.name,
+                    language: template.language,
+                    category: template.category,
+                    variables: template.variables,
+                });
+                text.templates = hints.collect();
             }
-            Engine::PaymentRequired(_) => {
-                Self { text: ErrorText { code: Some("payment_required".into()), ..made.text }, ..made }
-            }
+            Engine::PaymentRequired(_) => text.code = Some("payment_required".into()),
             Engine::Refused { provider, .. } => {
-                let text = ErrorText {
-                    code: Some("provider_refused".into()),
-                    provider: Some(provider.as_str().into()),
-                    ..made.text
-                };
-                Self { text, ..made }
+                text.code = Some("provider_refused".into());
+                text.provider = Some(provider.as_str().into());
             }
-            Engine::InvalidGrant => {
-                Self { text: ErrorText { error: Some("invalid_grant".into()), ..made.text }, ..made }
-            }
-            Engine::TooManyAttempts { retry_after } => made.retry_after(retry_after),
-            Engine::Unavailable(_) => made.retry_after(STORE_RETRY),
-            _ => made,
+            Engine::InvalidGrant => text.error = Some("invalid_grant".into()),
+            Engine::TooManyAttempts { retry_after } => made.retry_after = Some(retry_after),
+            Engine::Unavailable(_) => made.retry_after = Some(STORE_RETRY),
+            _ => {}
         }
+        made
     }
 }
 
@@ -215,7 +196,7 @@ impl IntoResponse for Error {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        response.extensions_mut().insert(self.text);
+        response.extensions_mut().insert(*self.text);
         response
     }
 }
