@@ -74,6 +74,31 @@ fn a_floor_that_is_not_listed_is_in_its_building() {
 }
 
 #[test]
+fn a_doubled_last_letter_is_a_slip_and_a_capital_one_a_block() {
+    assert_eq!(found(&["Genset 2", "Genset 3"], "gensett 2").as_deref(), Some("Genset 2"));
+    assert_eq!(found(&["Genset 2"], "gensett 3"), None);
+    assert_eq!(found(&["Block K", "Block B"], "blockK").as_deref(), Some("Block K"));
+}
+
+#[test]
+fn names_are_known_in_the_other_script_by_consonants_and_vowels() {
+    let places = ["Masjid Al Noor", "Masjid Al Huda", "مدرسة الفارابي", "An-Najah School"];
+    for (query, wanted) in [
+        ("مسجد النور", "Masjid Al Noor"),
+        ("masjid noor", "Masjid Al Noor"),
+        ("مسجد الهدى", "Masjid Al Huda"),
+        ("Al Farabi school", "مدرسة الفارابي"),
+        ("مدرسة النجاح", "An-Najah School"),
+    ] {
+        assert_eq!(found(&places, query).as_deref(), Some(wanted), "{query}");
+    }
+    for query in ["مسجد النار", "مسجد النصر", "masjid huda 2", "مدرسة الفرابي الجديدة"]
+    {
+        assert_eq!(found(&places, query), None, "{query}");
+    }
+}
+
+#[test]
 fn equals_are_no_match() {
     let twins = Index::new([Entry::new("1", "Gudang"), Entry::new("2", "Warehouse")]);
     let found = twins.find("gudang", 5);
