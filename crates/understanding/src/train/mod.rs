@@ -1,5 +1,6 @@
 //! Training the weights and measuring them. Not part of the library as others see it.
 
+mod aside;
 mod augment;
 mod learn;
 pub mod names;
@@ -38,7 +39,7 @@ mod tests {
     }
 
     // Severities are held to their targets; the classes to a little less than is reached, so that they only rise.
-    const FLOOR_F1: f64 = 0.88;
+    const FLOOR_F1: f64 = 0.885;
     const FLOOR_NEAR: f64 = 0.97;
     const FLOOR_EXACT: f64 = 0.75;
 
@@ -46,5 +47,16 @@ mod tests {
     fn slipped_names_are_found_and_absent_ones_are_not() {
         let found = super::names::measure();
         assert!(found.top >= 0.95 && found.false_matches <= 0.02, "{found:?}");
+        let found = super::names::measure_scripts();
+        assert!(found.top >= 0.95 && found.false_matches <= 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn categories_and_people_are_found_no_worse_than_reported() {
+        let phrases = read(&home()).expect("the data is readable");
+        let (_, first, among) = super::aside::categories(&phrases, Split::Test);
+        assert!(first >= 0.69 && among >= 0.76, "{first:.3} {among:.3}");
+        let (found, wrong) = super::aside::persons();
+        assert!(found >= 0.93 && wrong <= 0.01, "{found:.3} {wrong:.3}");
     }
 }
