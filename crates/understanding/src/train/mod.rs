@@ -38,10 +38,10 @@ mod tests {
         assert!(figures.calibration_error() <= 0.06, "{}", figures.page());
     }
 
-    // Severities are held to their targets; the classes to a little less than is reached, so that they only rise.
-    const FLOOR_F1: f64 = 0.885;
+    // Within one level is the target; the others are a little less than is reached, so that they only rise.
+    const FLOOR_F1: f64 = 0.89;
     const FLOOR_NEAR: f64 = 0.97;
-    const FLOOR_EXACT: f64 = 0.75;
+    const FLOOR_EXACT: f64 = 0.76;
 
     #[test]
     fn slipped_names_are_found_and_absent_ones_are_not() {
