@@ -30,7 +30,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { epochs: 30, rate: 0.05, decay: 2e-4, smoothing: 0.15, meanings: 2, dropout: 0.3, runs: 4 }
+        Settings { epochs: 30, rate: 0.05, decay: 2e-4, smoothing: 0.15, meanings: 1, dropout: 0.45, runs: 4 }
     }
 }
 
