@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kabar_domain::PaymentId;
 use kabar_domain::billing::PaymentStatus;
-use kabar_domain::{PaymentId, Timestamp};
 use kabar_providers::neoleap::{By, Failure, Outcome, Question, Transaction};
 use kabar_store::jobs::{self, Leased};
 use kabar_store::organisations;
@@ -240,7 +240,7 @@ fn given_back(payment: &Payment, notice: &Notice, told: &Transaction) -> Option<
 #[cfg(test)]
 mod tests {
     use kabar_domain::billing::Language;
-    use kabar_domain::{Clock, InvoiceId, OrganisationId};
+    use kabar_domain::{Clock, InvoiceId, OrganisationId, Timestamp};
 
     use super::*;
 

@@ -36,7 +36,7 @@ fn open(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Value, [&'sta
     let plain =
         outer[0]["trandata"].as_str().and_then(|trandata| cipher::decrypt(&terminal.resource_key, trandata));
     let fields: Option<Value> = plain.and_then(|plain| serde_json::from_str(&plain).ok());
-    let fields = fields.ok_or_else(|| ["IPAY0100013", "Invalid transaction data."])?;
+    let fields = fields.ok_or(["IPAY0100013", "Invalid transaction data."])?;
     let fields = fields[0].clone();
     if fields["password"].as_str() != Some(&terminal.password) {
         return Err(["IPAY0100015", "Invalid Tranportal password."]);
