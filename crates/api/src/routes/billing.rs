@@ -267,18 +267,15 @@ async fn get_invoice(
     Ok(data(state.engine.get_invoice(&caller, id).await?.into()))
 }
 
-/// Of pages that are one person's and hold nothing but text.
-fn private() -> [(HeaderName, &'static str); 4] {
-    [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ]
-}
+const PRIVATE: [(HeaderName, &str); 4] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
 
 /// An invoice as a page to print: a receipt, once it is paid.
 #[utoipa::path(get, path = "/api/v1/billing/invoices/{id}/receipt", tag = "Billing", security(("bearer" = ["admin"])),
@@ -297,7 +294,7 @@ async fn get_receipt(
     let paper = state.engine.get_receipt(&caller, id).await?;
     let (language, _) = pages::Language::of(&Form::parse(query.unwrap_or_default().as_bytes()), &headers);
     let language = Language::from_name(language.code()).unwrap_or(Language::English);
-    Ok((private(), page::receipt(&paper, language)))
+    Ok((PRIVATE, page::receipt(&paper, language)))
 }
 
 /// Where the bank sends the customer's browser.
@@ -319,7 +316,7 @@ async fn show_payment(
         return came_back(&state, id, query.as_bytes()).await;
     }
     let view = state.engine.view_payment(id).await?;
-    let mut response = (private(), page::payment(&view)).into_response();
+    let mut response = (PRIVATE, page::payment(&view)).into_response();
     if view.is_awaited() {
         // The page has no script: it asks again by itself.
         response.headers_mut().insert("refresh", http::HeaderValue::from_static("3"));

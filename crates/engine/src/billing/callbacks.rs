@@ -33,10 +33,11 @@ impl Engine {
         let unreadable = || Error::Incomplete("This is no message of the payment gateway.".into());
         match Callback::read(body).ok_or_else(unreadable)? {
             Callback::Webhook(told) => {
-                match self.payment_told_of(&told).await? {
-                    Some(payment) => self.hear(&payment, "webhook", &told).await?,
+                if let Some(payment) = self.payment_told_of(&told).await? {
+                    self.hear(&payment, "webhook", &told).await?;
+                } else {
                     // It would come again for ever. Anybody may have sent it, so there is nothing to keep.
-                    None => tracing::warn!("a payment webhook names no payment of ours"),
+                    tracing::warn!("a payment webhook names no payment of ours");
                 }
                 Ok(PaymentAnswer::Webhook)
             }

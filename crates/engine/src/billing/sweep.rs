@@ -64,7 +64,7 @@ impl Engine {
         if standing != subscription.standing {
             match standing {
                 Standing::PastDue => {
-                    letters.push(Letter::PastDue { read_only_at: until.plus(billing.grace) })
+                    letters.push(Letter::PastDue { read_only_at: until.plus(billing.grace) });
                 }
                 Standing::ReadOnly => letters.push(Letter::ReadOnly),
                 Standing::Exempt | Standing::Trial | Standing::Active => {}

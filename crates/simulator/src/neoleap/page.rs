@@ -29,10 +29,9 @@ pub(super) async fn show(State(inner): State<Arc<Inner>>, Query(named): Query<Na
     let Some(payment) = found.filter(|payment| payment.transactions.is_empty()) else {
         return (StatusCode::NOT_FOUND, Html("<p>This payment has expired.</p>")).into_response();
     };
-    let buttons: String = [("captured", "Pay"), ("not_captured", "Decline"), ("cancel", "Cancel")]
-        .iter()
+    let buttons = [("captured", "Pay"), ("not_captured", "Decline"), ("cancel", "Cancel")]
         .map(|(outcome, label)| format!("<button name=\"outcome\" value=\"{outcome}\">{label}</button> "))
-        .collect();
+        .concat();
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>Simulated bank</title><body style=\"font:16px system-ui;margin:3rem\">\
