@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-pytest.register_assert_rewrite("api", "billing", "browser", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp")
+pytest.register_assert_rewrite(
+    "api", "billing", "browser", "connecting", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp"
+)
 
 import harness  # noqa: E402
 from api import Account, Api, Organisation, login  # noqa: E402

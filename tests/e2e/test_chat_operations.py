@@ -1,6 +1,7 @@
 """What Kabar itself says in chats: case numbers, questions, answers to commands, closing notes."""
 
 import re
+import time
 
 import pytest
 
@@ -98,6 +99,35 @@ def test_a_reporter_asks_for_the_status_in_a_direct_chat(team, api):
     assert AC in team.answer(item)["body"]
 
 
+@pytest.mark.parametrize(
+    ("report", "question", "words"),
+    [
+        (AC, "STATUS {}", "terbuka"),
+        (AC, "{}", "terbuka"),
+        ("The pump is leaking in Building A", "Cek status laporan no. {}?", "terbuka"),
+        ("المكيف في Building A لا يعمل", "status {}", "مفتوح"),
+    ],
+)
+def test_the_status_is_told_in_the_writers_language(team, api, report, question, words):
+    on(team, commands=True)
+    sender = person()
+    item = team.write(report, sender=sender, group=None)
+    number = data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))["record"]["number"]
+    asked = team.write(question.format(number), sender=sender, group=None)
+    assert (asked["status"], asked["record"]) == ("dismissed", None), "a question is no record"
+    assert words in team.answer(item)["body"]
+
+
+def test_a_command_in_a_telegram_group_carries_the_bots_name(organisation, bot, hook, api):
+    organisation_settings = {"settings": {"operations": {"commands": True}}}
+    data(api.put(f"/organisations/{organisation.id}", organisation_settings))
+    chat = tg.group(-100_000_000 - serial())
+    hook.deliver(tg.update(message=tg.message(77_000_001, chat, text=f"/help@kabar_{bot.bot_id}_bot")))
+    [item] = eventually(lambda: [item for item in api.understood() if item["status"] == "dismissed"])
+    said = api.all(f"/conversations/{item['conversation_id']}/messages")
+    assert "how your report" in next(message["body"] for message in said if message["direction"] == "outbound")
+
+
 @pytest.mark.parametrize(("word", "shown"), [("HELP", "how your report"), ("Bantuan", "keadaan"), ("مساعدة", "بلاغك")])
 def test_help_in_three_languages(team, word, shown):
     on(team, commands=True)
@@ -117,6 +147,31 @@ def test_every_reporter_hears_of_the_end(team, api):
     for item, count, words in ((first, 1, "selesai"), (second, 2, "resolved")):
         told = team.answer(item, count)["body"]
         assert into["number"] in told and words in told and "Pipa diganti" in told
+    data(api.post(f"/problems/{second['record']['id']}/unmerge"))
+    apart = team.answer(second, 3)["body"]
+    assert second["record"]["number"] in apart and into["number"] in apart
+    assert "Status: open" in apart, "what they heard of the other does not hold"
+    assert len(team.said(first["conversation_id"])) == 1
+
+
+def test_outside_the_window_the_template_says_it(team, api, server, simulator, account):
+    """A note of several lines too, which a template's value may not have."""
+    body = {"type": "BODY", "text": "Kabar laporan Anda: {{1}} Terima kasih.", "example": {"body_text": [["x"]]}}
+    answer = simulator.http.post(
+        f"/v24.0/{account.number.waba_id}/message_templates",
+        headers={"Authorization": f"Bearer {account.number.access_token}"},
+        json={"name": "case_update", "language": "id", "category": "UTILITY", "components": [body]},
+    )
+    assert answer.is_success, answer.text
+    data(api.post("/templates/sync"), 202)
+    eventually(lambda: [row for row in api.all("/templates", name="case_update") if row["status"] == "APPROVED"])
+    on(team, closing_notes=True, template="case_update")
+    long_ago = str(int(time.time()) - 30 * 3600)
+    item = team.write(AC, group=None, timestamp=long_ago)
+    made = data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))["record"]
+    data(api.patch(f"/problems/{made['id']}", {"status": "resolved", "note": "Pipa diganti.\nSudah normal " + "x" * 900}))
+    told = team.answer(item)
+    assert told["type"] == "template" and "selesai. Pipa diganti. Sudah normal" in told["body"]
 
 
 def buttons(message):

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import connecting
 import oktawa
 import whatsapp as wa
 from api import TIME, ULID, UNKNOWN_ID, data, serial
@@ -119,3 +120,34 @@ def test_templates(client, account):
     assert ULID.match(sent.id) and (sent.type_, sent.status) == ("template", "queued")
     unknown = call("send_a_template_message", client, body=request | {"template_name": "not_there"})
     assert (unknown.status_code, unknown.parsed.message) == (404, "Template not found.")
+
+
+def test_a_token_for_the_widget(client, organisation):
+    widget = data(organisation.api.post("/widgets", {"slug": f"site-{serial()}", "name": "Marketing site"}))
+    made = call("mint_a_signed_widget_token", client, body={"slug": widget["slug"], "subject": "user-12345"}).parsed.data
+    assert (made.expires_in, made.slug) == (900, widget["slug"]) and made.token.count(".") == 2
+    request = {"slug": widget["slug"], "subject": "user-12345", "context": {"plan": "gold"}, "ttl_seconds": 60}
+    assert call("mint_a_signed_widget_token", client, body=request).parsed.data.expires_in == 60
+
+
+def test_a_code_becomes_a_token(client_package, server, organisation):
+    app = connecting.new_app(organisation.api)
+    with connecting.as_admin(server) as browser, client_package.Client(server.base_url) as anyone:
+        code = connecting.code_of(connecting.allow(browser, app, organisation.id))
+        request = {"code": code, "redirect_uri": app["redirect_uris"][0]}
+        for wrong in ({"code": code + "x"}, {"redirect_uri": "https://crm.example.com/other"}):
+            refused = call("exchange_code_for_token", anyone, body=request | wrong)
+            assert refused.status_code == 400 and refused.parsed.error == "invalid_grant"
+            assert refused.parsed.message == "Authorization code is invalid, used, or expired."
+        given = call("exchange_code_for_token", anyone, body=request).parsed.data
+        assert (given.token_type, given.abilities) == ("Bearer", ["read", "send"])
+    with client_package.AuthenticatedClient(server.base_url, given.access_token) as app_client:
+        assert call("list_channels", app_client).parsed.data == []
+
+
+def test_signup_is_for_those_who_are_let_in(client, stranger):
+    request = {"code": "AQB-not-from-meta", "waba_id": "1"}
+    assert call("post_api_integrations_meta_embedded_signup", stranger, body=request).status_code == 401
+    too_long = call("post_api_integrations_meta_embedded_signup", client, body=request | {"code": "x" * 1025})
+    assert too_long.status_code == 422
+    assert json.loads(too_long.content)["errors"]["code"] == ["The code field must not be greater than 1024 characters."]

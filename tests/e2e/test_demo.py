@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -87,6 +88,28 @@ def test_a_first_message_and_its_answer(demo, browser, tmp_path):
     page.screenshot(path=screenshot, full_page=True)
     assert screenshot.stat().st_size > 5000
     assert problems == [] and elsewhere == []
+
+
+def test_the_page_leads_to_a_case_number(demo, browser):
+    """Its commands, as they stand there, make a problem at the place that was written of; the phone asks for it."""
+    password = PASSWORD.search(demo.log())[1]
+    page = browser.new_page()
+    page.goto(demo.base_url + "/demo")
+    box = page.get_by_role("textbox").first
+    box.fill("AC bocor lagi di gd A lt 2, udah 2x minggu ini")
+    box.press("Enter")
+    api = signed_in(demo)
+    [item] = eventually(lambda: [item for item in api.all("/inbox") if item["status"] == "needs_review"])
+    assert item["suggestions"]["site"]["name"] == "Building A"
+    assert item["suggestions"]["facility"]["name"] == "AC lantai 2"
+    commands = [page.locator(f"#{name}").inner_text() for name in ("login", "convert")]
+    script = "\n".join(commands).replace("read -s PASSWORD", f"PASSWORD={password}")
+    subprocess.run(["bash", "-c", script], check=True, capture_output=True)
+    [problem] = api.all("/problems")
+    expect(page.get_by_text(f"tercatat sebagai {problem['number']}")).to_be_visible(timeout=15_000)
+    box.fill(problem["number"])
+    box.press("Enter")
+    expect(page.get_by_text("Status: terbuka")).to_be_visible(timeout=15_000)
 
 
 def test_markup_typed_on_the_phone_is_text(demo, browser):

@@ -1,5 +1,6 @@
 """Numbers connected through Meta's dialog: every step, what each failure says, and going on after it."""
 
+import concurrent.futures
 import re
 import secrets
 from urllib.parse import parse_qs, urlsplit
@@ -190,6 +191,27 @@ def test_the_same_code_again_is_the_same_signup(
     )
     assert step["action"].startswith("Start the signup again")
     refused(other.api.post(f"/embedded-signups/{signup['id']}/resume"), 409)
+
+
+def test_one_code_from_several_at_once(server, organisation, api, business):
+    request = business.request()
+    token = organisation.token("admin")
+
+    def post(_):
+        headers = {"Authorization": f"Bearer {token}"}
+        return data(httpx.post(server.base_url + PATH, json=request, headers=headers, timeout=30))
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        signups = list(pool.map(post, range(6)))
+    assert {signup["id"] for signup in signups} == {signups[0]["id"]}
+    assert {signup["status"] for signup in signups} == {"completed"}
+    assert len(api.all("/messaging-accounts")) == 1 and len(business.calls("register")) == 1
+
+
+def test_a_token_that_is_taken_back_meanwhile(connect, business, simulator):
+    simulator.fault("error", method="phone_numbers", code=190)
+    step = failed_step(data(connect(business.request())))
+    assert step["name"] == "phone_numbers" and step["action"].startswith("Start the signup again")
 
 
 def test_signing_up_again_renews_the_token(server, api, connect, business, simulator):
@@ -386,6 +408,13 @@ def test_a_passing_trouble_is_waited_out(connect, business, simulator):
     for method in ("access_token", "debug_token", "subscribed_apps"):
         simulator.fault("server_error", method=method)
     assert data(connect(business.request()))["status"] == "completed"
+
+
+def test_a_code_that_is_used_up_by_a_lost_answer(connect, business, simulator):
+    simulator.fault("drop_answer", method="access_token")
+    step = failed_step(data(connect(business.request())))
+    assert step["detail"].startswith("The code was used already. ") and "No answer" in step["detail"]
+    assert step["action"].startswith("Start the signup again")
 
 
 def test_what_is_asked_for(server, organisation, connect, api, business):

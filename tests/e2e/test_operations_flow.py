@@ -47,6 +47,17 @@ def test_the_same_fault_again_is_linked(team, api):
     assert again["recurrence_of"]["id"] == first["id"]
 
 
+def test_a_form_says_itself_what_it_is_about(team, api):
+    form = "#problem\nLokasi: Gedung B\nAlat: AC lantai 2\nMasalah: bocor sejak pagi\nTingkat: kritis"
+    made = problem(api, team.write(form))
+    assert (made["title"], made["severity"]) == ("bocor sejak pagi", "critical")
+    assert made["site"]["id"] == team.other["id"] and made["facility"] is None, "it stands in Building A"
+    made = problem(api, team.write("#problem The AC is leaking in Building A"))
+    assert (made["title"], made["site"]["id"]) == ("The AC is leaking in Building A", team.site["id"])
+    empty = team.write("#problem\nLokasi: Gedung A")
+    assert (empty["class"], empty["status"], empty["record"]) == ("problem", "needs_review", None)
+
+
 def test_work_that_is_done_becomes_an_update(team, api):
     item = team.write(f"AC lantai 2 {DONE}")
     assert item["record"]["type"] == "work_update" and item["record"]["number"].startswith("W-")

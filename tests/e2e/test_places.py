@@ -169,6 +169,13 @@ def test_an_import_reports_each_row_and_a_dry_run_does_nothing(api):
     assert {site["name"] for site in api.all("/sites")} == {"Tower A", "Building B"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_excel_saves_is_read(api, encoding):
+    file = "sep=;\r\nname;code\r\nمبنى أ;BA\r\n" if encoding == "utf-8-sig" else "name\tcode\r\nمبنى أ\tBA\r\n"
+    answer = api.http.post("/sites/import", content=file.encode(encoding), headers={"Content-Type": "text/csv"})
+    assert data(answer, 200)["created"] == 1 and api.all("/sites")[0]["name"] == "مبنى أ"
+
+
 def test_an_import_as_a_form_and_of_each_kind(api):
     make(api, "/sites", name="Building A", code="BA")
 

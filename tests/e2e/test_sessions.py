@@ -9,29 +9,14 @@ from playwright.sync_api import expect, sync_playwright
 
 import harness
 from api import Api, Organisation, data, refused, serial
+from connecting import browser, create_person, sign_in
 from harness import Kabar
 
 
 @pytest.fixture
 def person(organisation: Organisation):
     """Creates people in the test's organisation."""
-
-    def create(role: str = "agent") -> tuple[str, str]:
-        email, password = f"person{serial()}@example.com", f"pass-word-{serial()}"
-        user = ["user", "create", "--email", email, "--name", "Ani", "--organisation", organisation.slug]
-        organisation.kabar.run(*user, "--role", role, "--password-stdin", stdin=password + "\n")
-        return email, password
-
-    return create
-
-
-def browser(kabar: Kabar) -> httpx.Client:
-    """Sends what a browser sends with forms of our pages, and keeps cookies."""
-    return httpx.Client(base_url=kabar.base_url, headers={"Origin": kabar.base_url}, timeout=30)
-
-
-def sign_in(client: httpx.Client, email: str, password: str, **fields: str) -> httpx.Response:
-    return client.post("/login", data={"email": email, "password": password, **fields})
+    return lambda role="agent": create_person(organisation, role)
 
 
 @pytest.fixture

@@ -169,6 +169,11 @@ def test_a_report_as_a_table(api, places):
     assert (one["problems_reported"], one["problems_resolved"], one["work_updates"]) == ("2", "1", "0")
     assert one["mean_hours_to_resolve"].startswith("2.0")
     assert rows["Gedung B"]["work_updates"] == "1" and rows["Gedung B"]["mean_hours_to_resolve"] == ""
+    # Work updates have no severity: a filter by it leaves them in, in the table as in the totals.
+    grave = api.get("/operations/reports", format="csv", severity="critical").text
+    rows = {row["site"]: row for row in csv.DictReader(io.StringIO(grave, newline=""))}
+    assert (rows["Gedung A"]["problems_reported"], rows["Gedung B"]["work_updates"]) == ("1", "1")
+    assert data(api.get("/operations/summary", severity="critical"))["today"]["work_updates"] == 1
     same = api.request("GET", "/operations/reports", headers={"Accept": "text/csv"})
     assert same.headers["content-type"].startswith("text/csv")
     refused(api.get("/operations/reports", format="pdf"), 422)

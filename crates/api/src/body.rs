@@ -71,7 +71,8 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
 
 /// Whether the request brings a file: it is taken as it comes, never held whole.
 pub(crate) fn is_upload(request: &Request) -> bool {
-    request.method() == Method::POST && request.uri().path() == "/api/v1/media"
+    request.method() == Method::POST
+        && matches!(request.uri().path(), "/api/v1/media" | "/embed/v1/attachments")
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

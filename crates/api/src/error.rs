@@ -32,6 +32,8 @@ pub(crate) struct ErrorText {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub errors: BTreeMap<String, Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Box<str>>,
@@ -60,6 +62,10 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, Vec<String>>, required = false)]
     pub errors: &'a BTreeMap<String, Vec<String>>,
+    /// `invalid_grant` for an authorization code that is not good, as OAuth names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub error: Option<&'a str>,
     /// `capability_missing`: the provider has no such thing, whatever is asked of it. `provider_refused`: it would
     /// not do it. `window_closed`: the person has not written for 24 hours, and only templates can be sent.
     /// `payment_required`: the organisation is read-only until it is paid for.
@@ -121,7 +127,7 @@ impl From<kabar_engine::Error> for Error {
     fn from(error: kabar_engine::Error) -> Self {
         use kabar_engine::Error as Engine;
         let status = match &error {
-            Engine::Unauthenticated | Engine::Credentials => StatusCode::UNAUTHORIZED,
+            Engine::Unauthenticated | Engine::EmbedToken(_) | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::OutOfReach | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::PaymentRequired(_) => StatusCode::PAYMENT_REQUIRED,
             Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
@@ -130,7 +136,7 @@ impl From<kabar_engine::Error> for Error {
             | Engine::WindowClosed(_)
             | Engine::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Engine::Conflict(_) => StatusCode::CONFLICT,
-            Engine::Incomplete(_) => StatusCode::BAD_REQUEST,
+            Engine::Incomplete(_) | Engine::InvalidGrant => StatusCode::BAD_REQUEST,
             Engine::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Engine::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Engine::Store(store) if store.is_transient() => {
@@ -187,6 +193,9 @@ impl From<kabar_engine::Error> for Error {
                     ..made.text
                 };
                 Self { text, ..made }
+            }
+            Engine::InvalidGrant => {
+                Self { text: ErrorText { error: Some("invalid_grant".into()), ..made.text }, ..made }
             }
             Engine::TooManyAttempts { retry_after } => made.retry_after(retry_after),
             Engine::Unavailable(_) => made.retry_after(STORE_RETRY),

@@ -4,11 +4,13 @@ mod auth;
 mod json;
 mod path;
 mod query;
+mod visitor;
 
 pub(crate) use auth::Auth;
 pub(crate) use json::Json;
-pub(crate) use path::{PathId, ProblemId, WorkUpdateId};
+pub(crate) use path::{PathId, ProblemId, TokenId, WorkUpdateId};
 pub(crate) use query::Query;
+pub(crate) use visitor::Visitor;
 
 /// `phone_number_id` → `phone number id`, as messages name fields.
 fn spoken(field: &str) -> String {

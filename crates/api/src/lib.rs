@@ -6,6 +6,7 @@
 mod body;
 mod data;
 mod demo;
+mod embed;
 mod error;
 mod extract;
 mod html;
@@ -23,7 +24,7 @@ mod web;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 pub use axum::Router;
 pub use demo::{DemoPhone, with_demo};
@@ -46,6 +47,7 @@ pub fn router(state: ApiState) -> axum::Router {
     };
     axum::Router::from(routes::all())
         .merge(routes::docs::routes(&document))
+        .merge(embed::routes())
         .merge(web::routes())
         .merge(pages::routes())
         .fallback(|request: Request| async move { Error::no_route(request.uri().path()) })
@@ -54,6 +56,7 @@ pub fn router(state: ApiState) -> axum::Router {
         .layer(from_fn_with_state(state.limits, body::limit))
         // `body::limit` does it for every route.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(embed::cross_origin))
         .layer(from_fn_with_state(state.clone(), request_id::follow))
         .with_state(state)
 }

@@ -66,6 +66,12 @@ pub fn openapi() -> OpenApi {
             describe_answers(operation);
             if is_behind_token(path) {
                 complete(operation, method);
+            } else if path.starts_with("/embed/v1/") && operation.security.is_some() {
+                answer(operation, |status| match status {
+                    "400" | "413" => method != "GET",
+                    "404" | "409" => false,
+                    _ => true,
+                });
             }
         }
     }
@@ -108,7 +114,7 @@ fn describe_answers(operation: &mut Operation) {
 }
 
 /// The ways to sign in.
-fn schemes() -> [(String, SecurityScheme); 3] {
+fn schemes() -> [(String, SecurityScheme); 4] {
     let mut bearer = Http::new(HttpAuthScheme::Bearer);
     bearer.description = Some(
         "Issue a token from /app/integrations/api-tokens and pass it as Authorization: Bearer …. Tokens carry abilities \
@@ -122,9 +128,13 @@ fn schemes() -> [(String, SecurityScheme); 3] {
         "The session of a browser that signed in at /login (`__Host-kabar_session` behind https). Requests that change \
          something also need the header `X-CSRF-Token`, from `GET /api/v1/auth/session`; without it they are a 419.",
     );
+    let mut embed = Http::new(HttpAuthScheme::Bearer);
+    embed.bearer_format = Some("JWT".into());
+    embed.description = Some("A visitor's token, from `POST /api/v1/embed-tokens`.".into());
     [
         ("bearer".into(), SecurityScheme::Http(bearer)),
         ("api_key".into(), SecurityScheme::ApiKey(ApiKey::Header(key))),
+        ("embed_token".into(), SecurityScheme::Http(embed)),
         ("session".into(), SecurityScheme::ApiKey(ApiKey::Cookie(session))),
     ]
 }
@@ -169,15 +179,20 @@ fn complete(operation: &mut Operation, method: &str) {
             parameters.push(RefOr::Ref(Ref::new("#/components/parameters/IdempotencyKey")));
         }
     }
+    let has_body = method != "GET" && (method != "DELETE" || operation.request_body.is_some());
+    answer(operation, |status| match status {
+        "400" | "413" => has_body,
+        "402" => !open && method != "GET",
+        "409" => method != "GET",
+        "429" => false,
+        _ => !open || status == "503",
+    });
+}
+
+/// Adds those of the common answers that an operation can give.
+fn answer(operation: &mut Operation, wanted: impl Fn(&str) -> bool) {
     for (status, name, _) in COMMON {
-        let wanted = match status {
-            "400" | "413" => method != "GET" && (method != "DELETE" || operation.request_body.is_some()),
-            "402" => !open && method != "GET",
-            "409" => method != "GET",
-            "429" => false,
-            _ => !open || status == "503",
-        };
-        if wanted {
+        if wanted(status) {
             let response = RefOr::Ref(Ref::from_response_name(name));
             operation.responses.responses.entry(status.to_owned()).or_insert(response);
         }

@@ -1,5 +1,6 @@
 //! The pages that the server writes itself: signing in, and allowing an app. They need no script and fetch nothing.
 
+mod connect;
 mod login;
 mod look;
 mod words;
@@ -14,6 +15,7 @@ use crate::state::ApiState;
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
+        .route("/connect", get(connect::show).post(connect::answer))
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", post(login::sign_out))
 }

@@ -74,6 +74,7 @@ fn shape(response: Response, request_id: &str) -> Response {
     let body = ErrorBody {
         message: &text.message,
         errors: &text.errors,
+        error: text.error.as_deref(),
         code: text.code.as_deref(),
         provider: text.provider.as_deref(),
         reason: text.code.as_ref().map(|_| text.message.as_str()),

@@ -1,5 +1,6 @@
 //! Operating hours: when a site's people are there, and how long until they have had so many hours.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime, Time};
@@ -14,10 +15,23 @@ pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Nobody waits longer than that for a place to open.
 const LONGEST_DAYS: u32 = 3_660;
 
-/// Minutes of the day at which each day's spans open and close, Monday first. A span that closes at or before its
-/// opening ends on the next day.
+/// The key of the dates on which it stays shut.
+pub const HOLIDAYS: &str = "holidays";
+
+/// When a site is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OperatingHours([Vec<(u16, u16)>; 7]);
+pub struct OperatingHours {
+    /// Minutes of the day at which each day's spans open and close, Monday first. A span that closes at or before its
+    /// opening ends on the next day.
+    days: [Vec<(u16, u16)>; 7],
+    /// Dates on which no span opens.
+    holidays: BTreeSet<Date>,
+}
+
+/// `2026-12-25`.
+pub fn holiday(date: &Value) -> Option<Date> {
+    date.as_str().filter(|date| date.len() == 10)?.parse().ok()
+}
 
 /// Opening and closing, in minutes of the day, of `{"open": "08:00", "close": "17:00"}` or `["08:00", "17:00"]`.
 pub fn span(span: &Value) -> Option<(u16, u16)> {
@@ -41,16 +55,26 @@ fn minutes(time: &str) -> Option<u16> {
 }
 
 impl OperatingHours {
-    /// Reads `{"mon": [span, …], …}`; what is not of that form is passed over. `None` when it never opens: such
+    /// Reads `{"mon": [span, …], …, "holidays": ["2026-12-25", …]}`; what is not of that form is passed over. `None` when it never opens: such
     /// hours say nothing.
     pub fn parse(value: &Value) -> Option<Self> {
         let mut hours = Self::default();
-        for (day, spans) in DAYS.iter().zip(&mut hours.0) {
+        for (day, spans) in DAYS.iter().zip(&mut hours.days) {
             let given = value.get(day).and_then(Value::as_array);
             spans.extend(given.into_iter().flatten().filter_map(span));
             spans.sort_unstable();
         }
-        hours.0.iter().any(|spans| !spans.is_empty()).then_some(hours)
+        let dates = value.get(HOLIDAYS).and_then(Value::as_array);
+        hours.holidays = dates.into_iter().flatten().filter_map(holiday).collect();
+        hours.days.iter().any(|spans| !spans.is_empty()).then_some(hours)
+    }
+
+    /// The spans that open on a date.
+    fn on(&self, date: Date) -> &[(u16, u16)] {
+        if self.holidays.contains(&date) {
+            return &[];
+        }
+        &self.days[date.weekday().to_monday_zero_offset() as usize]
     }
 
     /// When `needed` has passed within these hours, counted from `start` on the clocks of `zone`.
@@ -62,7 +86,7 @@ impl OperatingHours {
         let mut day = today.date().yesterday().ok();
         for _ in 0..LONGEST_DAYS {
             let Some(date) = day else { break };
-            for &(open, close) in &self.0[date.weekday().to_monday_zero_offset() as usize] {
+            for &(open, close) in self.on(date) {
                 let Some((opens, closes)) = instants(date, open, close, zone) else { continue };
                 let from = opens.max(reached);
                 if from >= closes {
@@ -158,6 +182,26 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_there_on_a_holiday() {
+        let mut hours = office();
+        hours["holidays"] = json!(["2026-05-11", "2026-05-12", "someday"]);
+        let at = |start, needed| due_at(&hours, "Asia/Jakarta", start, needed * HOUR);
+        assert_eq!(at("2026-05-08T16:00:00+07:00", 4), "Wed 2026-05-13 11:00 +07");
+        assert_eq!(at("2026-05-11T09:00:00+07:00", 1), "Wed 2026-05-13 09:00 +07");
+        // What opened the evening before stays open into the holiday.
+        let nights =
+            json!({"fri": [["22:00", "06:00"]], "sat": [["22:00", "06:00"]], "holidays": ["2026-05-09"]});
+        assert_eq!(
+            due_at(&nights, "Asia/Jakarta", "2026-05-08T23:00:00+07:00", 7 * HOUR),
+            "Sat 2026-05-09 06:00 +07"
+        );
+        assert_eq!(
+            due_at(&nights, "Asia/Jakarta", "2026-05-08T23:00:00+07:00", 8 * HOUR),
+            "Fri 2026-05-15 23:00 +07"
+        );
+    }
+
+    #[test]
     fn an_hour_is_an_hour_when_the_clocks_change() {
         let days = json!({"sat": [["00:00", "24:00"]], "sun": [["00:00", "24:00"]]});
         let at = |start, hours| due_at(&days, "Europe/Berlin", start, hours * HOUR);
@@ -189,7 +233,7 @@ mod tests {
             for spans in &mut days {
                 spans.sort_unstable();
             }
-            OperatingHours(days)
+            OperatingHours { days, holidays: BTreeSet::new() }
         })
     }
 
@@ -199,11 +243,12 @@ mod tests {
             .filter(|minute| {
                 let now = local(Timestamp::from_unix(minute * 60), zone).unwrap();
                 let of_day = now.hour() as u16 * 60 + now.minute() as u16;
-                let today = now.date().weekday().to_monday_zero_offset() as usize;
+                let today = now.date();
                 let within =
                     |&(open, close): &(u16, u16)| open <= of_day && (close <= open || of_day < close);
                 let from_yesterday = |&(open, close): &(u16, u16)| close <= open && of_day < close;
-                hours.0[today].iter().any(within) || hours.0[(today + 6) % 7].iter().any(from_yesterday)
+                hours.on(today).iter().any(within)
+                    || hours.on(today.yesterday().unwrap()).iter().any(from_yesterday)
             })
             .count() as i64
     }
@@ -216,7 +261,7 @@ mod tests {
             hours in any_hours(), start in 29_000_000_i64..29_500_000, needed in 1_i64..600, name in
             prop::sample::select(vec!["Asia/Jakarta", "Asia/Kolkata", "UTC"]),
         ) {
-            prop_assume!(hours.0.iter().any(|spans| !spans.is_empty()));
+            prop_assume!(hours.days.iter().any(|spans| !spans.is_empty()));
             let zone = zone(name);
             let due = hours.after(Timestamp::from_unix(start * 60), Duration::from_secs(needed as u64 * 60), &zone);
             let due = due.as_unix() / 60;
@@ -231,7 +276,6 @@ mod tests {
             hours in any_hours(), start in 1_700_000_000_i64..1_800_000_000, needed in 0_u64..400_000,
             more in 0_u64..100_000, name in prop::sample::select(vec!["Europe/Berlin", "America/New_York", "Africa/Cairo"]),
         ) {
-            let hours = OperatingHours(hours.0);
             let zone = zone(name);
             let at = |start, needed| hours.after(Timestamp::from_unix(start), Duration::from_secs(needed), &zone);
             let due = at(start, needed);

@@ -136,11 +136,17 @@ ids! {
     AppId,
     /// The signup of a WhatsApp business account over Meta's dialog.
     SignupId,
+    /// A chat widget on web pages.
+    WidgetId,
+    /// What embed tokens are signed with.
+    WidgetKeyId,
     /// Something an organisation can pay for.
     PlanId,
     InvoiceId,
     /// One attempt to pay an invoice.
     PaymentId,
+    /// The tokens that one person gave one app.
+    ConnectionId,
 }
 
 #[cfg(test)]

@@ -41,13 +41,13 @@ impl JobKind {
     /// a leg: nobody knows then what became of it.
     pub const fn grace(self) -> Duration {
         match self {
+            // What is under way then is done again, but a code is good for one exchange.
+            Self::Signup => Duration::from_secs(10),
             Self::FetchMedia
             | Self::SyncTemplates
             | Self::RemoveObject
             | Self::RefineItem
             | Self::InquirePayment => Duration::ZERO,
-            // What is under way then is done again, but a code is good for one exchange.
-            Self::Signup => Duration::from_secs(10),
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

@@ -19,6 +19,7 @@ pub mod outbound;
 pub mod pacing;
 pub mod signup;
 pub mod webhook;
+pub mod widget;
 
 pub use access::{Abilities, Ability, Reach, Role, TokenKind};
 pub use clock::{Clock, Timestamp};

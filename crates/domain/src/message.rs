@@ -44,7 +44,9 @@ text_enum! {
     Platform {
         Whatsapp = 1, "whatsapp";
         Telegram = 2, "telegram";
-        /// Neither: ingested over the API.
+        /// A chat widget on a web page: Kabar itself.
+        Widget = 3, "widget";
+        /// None of them: ingested over the API.
         Other = 9, "other";
     }
 }

@@ -26,6 +26,8 @@ pub const fn usual_per_second(platform: Platform) -> u32 {
     match platform {
         Platform::Whatsapp => 80,
         Platform::Telegram | Platform::Other => 30,
+        // Nobody but ourselves.
+        Platform::Widget => 250,
     }
 }
 
@@ -49,7 +51,7 @@ pub const fn recipient_limit(platform: Platform, is_group: bool) -> Option<Limit
         (Platform::Telegram, true) => {
             Some(Limit { interval: Duration::from_secs(4), burst: 5, gap: Duration::from_secs(1) })
         }
-        (Platform::Whatsapp, true) | (Platform::Other, _) => None,
+        (Platform::Whatsapp, true) | (Platform::Widget | Platform::Other, _) => None,
     }
 }
 

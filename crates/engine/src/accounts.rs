@@ -42,7 +42,7 @@ pub struct AccountQuery {
 
 /// The platforms that accounts can be registered on.
 pub(crate) fn platform(text: &str) -> Option<Platform> {
-    Platform::from_name(text).filter(|platform| *platform != Platform::Other)
+    Platform::from_name(text).filter(|platform| matches!(platform, Platform::Whatsapp | Platform::Telegram))
 }
 
 /// Whose signatures an account accepts, as its row keeps it: ` 12 -7 `. `None`: those of the server's own apps.
@@ -63,6 +63,7 @@ impl Engine {
         let base = self.config.public_url.as_str().trim_end_matches('/');
         match platform {
             Platform::Telegram => format!("{base}/webhooks/telegram/{account}"),
+            Platform::Widget => format!("{base}/embed/v1/messages"),
             Platform::Whatsapp | Platform::Other => format!("{base}/webhooks/whatsapp"),
         }
     }

@@ -9,7 +9,9 @@ pub(crate) mod token;
 
 use std::time::Duration;
 
-use kabar_domain::{Abilities, Ability, OrganisationId, Reach, Role, Timestamp, TokenKind, UserId};
+use kabar_domain::{
+    Abilities, Ability, ChannelId, OrganisationId, Reach, Role, SiteId, Timestamp, TokenKind, UserId,
+};
 use kabar_store::tokens::{self, Key, Named};
 use kabar_store::users;
 use subtle::ConstantTimeEq;
@@ -51,6 +53,31 @@ impl Principal {
     pub fn require(&self, ability: Ability) -> Result<()> {
         self.may(ability)?;
         if self.reach.is_everything() { Ok(()) } else { Err(Error::OutOfReach) }
+    }
+
+    /// For operations that keep to the channels that a token is bound to.
+    pub(crate) fn require_in_channels(&self, ability: Ability) -> Result<()> {
+        self.may(ability)?;
+        if self.reach.is_everything() || self.reach.channels.is_some() {
+            Ok(())
+        } else {
+            Err(Error::OutOfReach)
+        }
+    }
+
+    /// For operations that keep to the sites that a token is bound to.
+    pub(crate) fn require_at_sites(&self, ability: Ability) -> Result<()> {
+        self.may(ability)?;
+        if self.reach.is_everything() || self.reach.sites.is_some() { Ok(()) } else { Err(Error::OutOfReach) }
+    }
+
+    /// The answer for what is out of reach is that of what is not there.
+    pub(crate) fn reaches_channel(&self, id: ChannelId) -> bool {
+        self.reach.channels.as_ref().is_none_or(|channels| channels.contains(&id))
+    }
+
+    pub(crate) fn reaches_site(&self, id: SiteId) -> bool {
+        self.reach.sites.as_ref().is_none_or(|sites| sites.contains(&id))
     }
 
     pub(crate) fn may(&self, ability: Ability) -> Result<()> {

@@ -4,12 +4,13 @@ mod create;
 mod update;
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
+use kabar_domain::message::Platform;
 use kabar_domain::{Ability, AccountId, ChannelId};
 use kabar_store::Window;
 use kabar_store::channels::{self, StatusFilter};
 use kabar_store::events::NewEvent;
 
-use crate::accounts::{Served, platform};
+use crate::accounts::Served;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -54,6 +55,9 @@ impl Engine {
     }
 
     async fn channel_by_id(&self, principal: &Principal, id: ChannelId) -> Result<Served<Channel>> {
+        if !principal.reaches_channel(id) {
+            return Err(not_found());
+        }
         let found = channels::find(&mut self.store.reader().await?, principal.organisation_id, id).await?;
         found.map(|channel| self.served_channel(channel)).ok_or_else(not_found)
     }
@@ -64,11 +68,12 @@ impl Engine {
         query: ChannelQuery,
         page: &PageRequest,
     ) -> Result<Page<Served<Channel>>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut invalid = Invalid::default();
-        let mut filter = channels::Filter::default();
+        let within = principal.reach.channels.as_deref();
+        let mut filter = channels::Filter { within, ..channels::Filter::default() };
         if let Some(text) = query.platform {
-            filter.platform = platform(&text);
+            filter.platform = Platform::from_name(&text).filter(|platform| *platform != Platform::Other);
             if filter.platform.is_none() {
                 rules::selected(&mut invalid, "platform");
             }
@@ -108,7 +113,7 @@ impl Engine {
     }
 
     pub async fn get_channel(&self, principal: &Principal, id: ChannelId) -> Result<Served<Channel>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         self.channel_by_id(principal, id).await
     }
 

@@ -19,6 +19,9 @@ use crate::operations::OperationsSettings;
 use crate::templates::{TemplateMessage, Values};
 use crate::understanding::{Desk, Reading};
 
+/// Characters of what a template is filled with: a body has 1024 altogether.
+const LONGEST_LINE: usize = 700;
+
 /// Something to say in a conversation.
 #[derive(Clone, Debug, Default)]
 struct Saying {
@@ -31,6 +34,15 @@ struct Saying {
 impl Saying {
     fn new(text: String, reply_to: Option<MessageId>) -> Self {
         Self { text, buttons: Vec::new(), reply_to }
+    }
+}
+
+/// WhatsApp takes no line breaks in a template's value, nor one of any length.
+fn in_one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 
@@ -48,7 +60,7 @@ impl Engine {
         let template = settings.template.as_ref().map(|name| TemplateMessage {
             name: Some(name.clone()),
             language: None,
-            values: Values { variables: Some(json!([saying.text])), ..Values::default() },
+            values: Values { variables: Some(json!([in_one_line(&saying.text)])), ..Values::default() },
         });
         let interactive = (!saying.buttons.is_empty()).then(|| Interactive {
             kind: InteractiveKind::Buttons,

@@ -51,7 +51,7 @@ fn bag(invalid: &mut Invalid, field: &str, patch: Patch<Json>) -> Patch<Json> {
 }
 
 /// One `@` between two parts, the second with a dot inside, nothing that cannot be in an address.
-fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else { return false };
     !local.is_empty()
         && !local.contains('@')

@@ -3,7 +3,7 @@
 use kabar_domain::channel::{ConversationStatus, Priority};
 use kabar_domain::{Ability, ConversationId, MessageId, Timestamp};
 use kabar_store::events::NewEvent;
-use kabar_store::{Window as Range, conversations, messages};
+use kabar_store::{Db, Window as Range, conversations, messages};
 use serde_json::json;
 
 use crate::auth::Principal;
@@ -50,6 +50,17 @@ fn windowed(conversation: Conversation, now: Timestamp) -> Windowed {
     Windowed { conversation, window }
 }
 
+/// A conversation on a channel that the caller reaches.
+pub(crate) async fn reached(
+    db: &mut impl Db,
+    principal: &Principal,
+    id: ConversationId,
+) -> Result<Conversation> {
+    let found = conversations::find(db, principal.organisation_id, id).await?;
+    let found = found.filter(|conversation| principal.reaches_channel(conversation.channel_id));
+    found.ok_or_else(not_found)
+}
+
 impl Engine {
     /// Freshest first.
     pub async fn list_conversations(
@@ -58,9 +69,10 @@ impl Engine {
         query: ConversationQuery,
         page: &PageRequest,
     ) -> Result<Page<Windowed>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut invalid = Invalid::default();
-        let mut filter = conversations::Filter::default();
+        let within = principal.reach.channels.as_deref();
+        let mut filter = conversations::Filter { within, ..conversations::Filter::default() };
         if let Some(text) = query.status {
             filter.status = ConversationStatus::from_name(&text);
             if filter.status.is_none() {
@@ -104,10 +116,9 @@ impl Engine {
     }
 
     pub async fn get_conversation(&self, principal: &Principal, id: ConversationId) -> Result<Windowed> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        let found =
-            conversations::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)?;
+        let found = reached(&mut db, principal, id).await?;
         Ok(windowed(found, self.clock.now()))
     }
 
@@ -117,7 +128,7 @@ impl Engine {
         id: ConversationId,
         change: ConversationChange,
     ) -> Result<Windowed> {
-        principal.require(Ability::Write)?;
+        principal.require_in_channels(Ability::Write)?;
         let mut invalid = Invalid::default();
         let mut checked = conversations::Change::default();
         if let Some(text) = change.status {
@@ -142,6 +153,7 @@ impl Engine {
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        reached(&mut tx, principal, id).await?;
         if !conversations::update(&mut tx, organisation, id, checked, now).await? {
             return Err(not_found());
         }
@@ -173,7 +185,7 @@ impl Engine {
         id: ConversationId,
         page: &PageRequest,
     ) -> Result<Page<Message>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let after = page.after()?;
         let window = Range {
             after: after.map(|place| (Timestamp::from_micros(place.at), MessageId::from_uuid(place.id))),
@@ -182,7 +194,7 @@ impl Engine {
         };
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
-        let conversation = conversations::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
+        let conversation = reached(&mut db, principal, id).await?;
         let mut rows = messages::list(&mut db, organisation, id, window).await?;
         messages::with_outlook(&mut db, organisation, &mut rows, self.clock.now()).await?;
         self.show_media(&mut db, organisation, rows.iter_mut().flat_map(|row| &mut row.media)).await?;
@@ -193,10 +205,11 @@ impl Engine {
     }
 
     pub async fn get_message(&self, principal: &Principal, id: MessageId) -> Result<Message> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut db = self.store.reader().await?;
         let organisation = principal.organisation_id;
         let found = messages::find_message(&mut db, organisation, id).await?;
+        let found = found.filter(|message| principal.reaches_channel(message.channel_id));
         let mut message = found.ok_or(Error::NotFound("Message"))?;
         let now = self.clock.now();
         let only = std::slice::from_mut(&mut message);

@@ -45,6 +45,8 @@ pub struct Engine {
     pub(crate) config: Config,
     pub metrics: Arc<Metrics>,
     pub(crate) login_limiter: crate::auth::LoginLimiter,
+    /// Codes that were guessed.
+    pub(crate) exchange_limiter: crate::auth::LoginLimiter,
     pub(crate) whatsapp: whatsapp::Client,
     pub(crate) telegram: telegram::Client,
     pub(crate) sms: Option<sms::Client>,
@@ -85,6 +87,10 @@ pub struct Engine {
     pub(crate) files_expected: AtomicBool,
     /// What organisations call their places and things.
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
+    /// How much visitors of widgets did lately.
+    pub(crate) visits: crate::widgets::Limits,
+    /// Who is just writing to a widget's visitor.
+    pub(crate) typing: crate::widgets::Typing,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
     /// Cancelled when the work is to stop.
@@ -113,6 +119,7 @@ impl Engine {
             storage,
             metrics: Arc::new(Metrics::new()?),
             login_limiter: crate::auth::LoginLimiter::default(),
+            exchange_limiter: crate::auth::LoginLimiter::default(),
             whatsapp: whatsapp::Client::new(client.clone(), config.meta_base_url.clone()),
             reach: kabar_providers::reach::Client::new(client.clone()),
             sms: config.sms.clone().map(|sms| sms::Client::new(client.clone(), sms)),
@@ -140,6 +147,8 @@ impl Engine {
             feed: crate::events::Feed::default(),
             files_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
+            visits: crate::widgets::Limits::default(),
+            typing: crate::widgets::Typing::default(),
             claim_wanted: Notify::new(),
             stopping: CancellationToken::new(),
             store,
@@ -305,10 +314,12 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::tokens::forget_sessions(&mut tx, now).await?;
+        kabar_store::apps::forget_codes(&mut tx, now.minus(days(1))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;
         kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;
+        self.forget_widget_keys(&mut tx).await?;
         kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;
         Ok(())

@@ -14,6 +14,9 @@ use crate::templates::Fitting;
 pub enum Error {
     #[error("Unauthenticated.")]
     Unauthenticated,
+    /// A visitor's token that is not good, or not any more.
+    #[error("{0}")]
+    EmbedToken(&'static str),
     /// A wrong e-mail or password; deliberately the same for both.
     #[error("These credentials do not match our records.")]
     Credentials,
@@ -22,6 +25,9 @@ pub enum Error {
     /// The operation is about more than the channels or sites that the token is bound to.
     #[error("This token is bound to channels or sites, and this is about more than those.")]
     OutOfReach,
+    /// Whatever is wrong with an authorization code.
+    #[error("Authorization code is invalid, used, or expired.")]
+    InvalidGrant,
     #[error("{0}")]
     Forbidden(String),
     /// Its organisation has to be paid for first.

@@ -90,7 +90,7 @@ impl Reached {
         let credentials = &self.credentials;
         let token = match self.group.platform {
             Platform::Telegram => &credentials.bot_token,
-            Platform::Whatsapp | Platform::Other => &credentials.access_token,
+            Platform::Whatsapp | Platform::Widget | Platform::Other => &credentials.access_token,
         };
         token.as_deref().unwrap_or_default()
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kabar_store::idempotency::{self, Scope};
 
 use crate::Engine;
@@ -29,6 +31,11 @@ fn scope<'a>(principal: &Principal, key: &'a str) -> Scope<'a> {
     Scope { organisation: principal.organisation_id, token_id: principal.token_id, key }
 }
 
+/// Answers are kept sealed: some show a secret, this once.
+fn context(principal: &Principal) -> String {
+    format!("idempotency/{}/{}", principal.organisation_id, principal.token_id)
+}
+
 impl Engine {
     /// `fingerprint` stands for everything that makes a request the same one: method, path and body.
     pub async fn claim_idempotent(
@@ -50,6 +57,9 @@ impl Engine {
         }
         match entry.answer {
             Some((status, body)) => {
+                let sealed = STANDARD.decode(body).map_err(|error| Error::Internal(error.to_string()))?;
+                let body = self.key.open(&context(principal), &sealed)?;
+                let body = String::from_utf8_lossy(&body).into_owned();
                 Ok(Claim::Replay { status: u16::try_from(status).unwrap_or(200), body })
             }
             None if now.since(entry.created_at) < LONGEST => Ok(Claim::Running),
@@ -69,8 +79,9 @@ impl Engine {
         status: u16,
         body: &str,
     ) -> Result<()> {
+        let sealed = STANDARD.encode(self.key.seal(&context(principal), body.as_bytes())?);
         let mut tx = self.store.begin().await?;
-        idempotency::complete(&mut tx, scope(principal, key), i64::from(status), body).await?;
+        idempotency::complete(&mut tx, scope(principal, key), i64::from(status), &sealed).await?;
         Ok(tx.commit().await?)
     }
 

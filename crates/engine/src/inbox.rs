@@ -40,9 +40,10 @@ impl Engine {
         query: InboxQuery,
         page: &PageRequest,
     ) -> Result<Page<Item>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut invalid = Invalid::default();
-        let mut filter = inbox::Filter::default();
+        let within = principal.reach.channels.as_deref();
+        let mut filter = inbox::Filter { within, ..inbox::Filter::default() };
         if let Some(text) = query.status {
             filter.status = InboxStatus::from_name(&text);
             if filter.status.is_none() {
@@ -86,10 +87,16 @@ impl Engine {
     }
 
     pub async fn get_inbox_item(&self, principal: &Principal, id: InboxItemId) -> Result<Item> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut db = self.store.reader().await?;
         let organisation = principal.organisation_id;
-        let mut item = inbox::find(&mut db, organisation, id).await?.ok_or_else(not_found)?;
+        let found = inbox::find(&mut db, organisation, id).await?;
+        // What came from elsewhere has no channel.
+        let reached = |item: &Item| match item.channel_id {
+            Some(channel) => principal.reaches_channel(channel),
+            None => principal.reach.is_everything(),
+        };
+        let mut item = found.filter(reached).ok_or_else(not_found)?;
         self.show_media(&mut db, organisation, &mut item.media).await?;
         Ok(item)
     }

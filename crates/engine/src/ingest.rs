@@ -214,7 +214,7 @@ impl Engine {
         })
     }
 
-    async fn accept(
+    pub(crate) async fn accept(
         &self,
         source: Platform,
         account_id: Option<AccountId>,

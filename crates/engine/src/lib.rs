@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod apps;
 pub mod auth;
 pub mod billing;
 pub mod channels;
@@ -47,6 +48,7 @@ pub mod users;
 pub mod visibility;
 pub mod vocabulary;
 pub mod webhooks;
+pub mod widgets;
 
 mod rules;
 mod window;

@@ -96,17 +96,24 @@ impl Engine {
         body: impl Stream<Item = Result<Bytes, String>> + Send,
     ) -> Result<File> {
         self.may_upload(principal)?;
-        let organisation = principal.organisation_id;
-        let received = self.receive(organisation, body, self.config.media_max_bytes).await.map_err(
-            |broken| match broken {
-                Broken::TooLarge => {
-                    let most = self.config.media_max_bytes;
-                    Invalid::one("file", format!("The file field must not be greater than {most} bytes."))
-                }
-                Broken::Source(reason) => Error::Incomplete(reason),
-                other => not_stored(&other),
-            },
-        )?;
+        self.store_upload(principal.organisation_id, new, body, self.config.media_max_bytes).await
+    }
+
+    /// Stores a file of at most `most` bytes.
+    pub(crate) async fn store_upload(
+        &self,
+        organisation: OrganisationId,
+        new: NewFile,
+        body: impl Stream<Item = Result<Bytes, String>> + Send,
+        most: u64,
+    ) -> Result<File> {
+        let received = self.receive(organisation, body, most).await.map_err(|broken| match broken {
+            Broken::TooLarge => {
+                Invalid::one("file", format!("The file field must not be greater than {most} bytes."))
+            }
+            Broken::Source(reason) => Error::Incomplete(reason),
+            other => not_stored(&other),
+        })?;
         if received.size == 0 {
             self.discard(organisation, &received).await;
             return Err(Invalid::one("file", "The file field must not be empty."));

@@ -203,5 +203,8 @@ fn visible(principal: &Principal, found: Option<(Organisation, Role)>) -> Result
 /// What the token itself must allow. The role that caps it is the one in the very organisation the operation is about,
 /// not the one in the organisation the request runs in.
 fn require_token(principal: &Principal, ability: Ability) -> Result<()> {
-    if principal.token_abilities.allows(ability) { Ok(()) } else { Err(Error::MissingAbility(ability)) }
+    if !principal.token_abilities.allows(ability) {
+        return Err(Error::MissingAbility(ability));
+    }
+    if principal.reach.is_everything() { Ok(()) } else { Err(Error::OutOfReach) }
 }

@@ -71,6 +71,17 @@ pub(crate) const fn not_found(kind: RecordKind) -> Error {
     }
 }
 
+/// Whether a record is at a site that the caller reaches.
+fn is_reached(principal: &Principal, record: &records::Record) -> bool {
+    principal.reach.is_everything() || record.site_id.is_some_and(|site| principal.reaches_site(site))
+}
+
+async fn reached(db: &mut impl Db, principal: &Principal, kind: RecordKind, id: RecordId) -> Result<()> {
+    let found = records::find(db, principal.organisation_id, kind, id).await?;
+    let found = found.filter(|row| is_reached(principal, &row.record));
+    found.map(drop).ok_or_else(|| not_found(kind))
+}
+
 impl Engine {
     /// Newest first unless the query says otherwise.
     pub async fn list_records(
@@ -98,8 +109,9 @@ impl Engine {
     }
 
     pub async fn get_record(&self, principal: &Principal, kind: RecordKind, id: RecordId) -> Result<Shown> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut db = self.store.reader().await?;
+        reached(&mut db, principal, kind, id).await?;
         self.shown_record(&mut db, principal.organisation_id, kind, id).await
     }
 
@@ -111,7 +123,7 @@ impl Engine {
         id: RecordId,
         page: &PageRequest,
     ) -> Result<Page<Entry>> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let window = Window {
             after: page.after()?.map(|place| EntryId::from_uuid(place.id)),
             offset: page.offset(),
@@ -119,7 +131,7 @@ impl Engine {
         };
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
-        records::find(&mut db, organisation, kind, id).await?.ok_or_else(|| not_found(kind))?;
+        reached(&mut db, principal, kind, id).await?;
         let total = stored::count_entries(&mut db, organisation, id).await?;
         let rows = stored::entries(&mut db, organisation, id, window).await?;
         Ok(page.page_of(rows, total, |entry| entry.id.uuid().into()))

@@ -64,6 +64,9 @@ pub struct Step {
     /// What a person should do about it.
     pub action: Option<String>,
     pub ended_at: Option<Timestamp>,
+    /// Attempts that met what is temporary.
+    #[serde(default)]
+    pub attempts: u32,
 }
 
 /// A signup as clients see it.
@@ -105,7 +108,7 @@ fn fresh_steps() -> Vec<Step> {
     let step = |name: &SignupStep| {
         let status =
             if *name == SignupStep::ExchangeCode { StepStatus::Running } else { StepStatus::Pending };
-        Step { name: *name, status, detail: None, action: None, ended_at: None }
+        Step { name: *name, status, detail: None, action: None, ended_at: None, attempts: 0 }
     };
     SignupStep::ALL.iter().map(step).collect()
 }
@@ -234,8 +237,14 @@ impl Engine {
             }
             let mut steps = steps(&signup)?;
             if let Some(step) = steps.iter_mut().find(|step| step.status == StepStatus::Failed) {
-                *step =
-                    Step { status: StepStatus::Running, detail: None, action: None, ended_at: None, ..*step };
+                *step = Step {
+                    status: StepStatus::Running,
+                    detail: None,
+                    action: None,
+                    ended_at: None,
+                    attempts: 0,
+                    ..*step
+                };
             }
             signup.status = SignupStatus::Running;
             signup.secrets = Some(self.seal_secrets(&signup, &secrets)?);

@@ -302,7 +302,7 @@ both! {
         let organisation = admin.organisation_id;
         let place = engine.create_site(&admin, site("Warehouse North", "WN")).await.unwrap();
         let meant = Meant::Site(place.id);
-        for (text, expected) in [("si gudang besar", true), ("Si Gudang Besar", false), ("warehouse north", false)] {
+        for (text, expected) in [("si gudang besar", true), ("Si Gudang Besar", false), ("warehouse north", false), ("gudang", false)] {
             let mut tx = store.begin().await.unwrap();
             assert_eq!(engine.learn_alias(&mut tx, organisation, meant, text).await.unwrap(), expected, "{text}");
             tx.commit().await.unwrap();

@@ -6,12 +6,16 @@ use std::time::Duration;
 use kabar_api::{ApiState, DemoPhone, with_demo};
 use kabar_domain::Ability;
 use kabar_domain::message::Platform;
-use kabar_engine::Engine;
 use kabar_engine::accounts::{AccountQuery, NewAccount};
 use kabar_engine::crypto::random_text;
+use kabar_engine::organisations::UpdateOrganisation;
 use kabar_engine::page::PageRequest;
+use kabar_engine::patch::Patch;
+use kabar_engine::places::{FacilityFields, SiteFields};
 use kabar_engine::users::TokenRequest;
-use kabar_simulator::{Bot, Config, Number, Simulator};
+use kabar_engine::{Engine, Principal};
+use kabar_simulator::{Bot, Config, Number, NumberState, Simulator};
+use serde_json::json;
 use url::Url;
 
 use crate::cli::Outcome;
@@ -23,6 +27,9 @@ const WABA: &str = "102290129340398";
 const PHONE: &str = "6281234567890";
 /// Good for the simulated providers of this process only.
 const ACCESS_TOKEN: &str = "EAADemoOnly";
+/// A number that nobody has connected: to try Meta's dialog with.
+const BRANCH: &str = "106540352242923";
+const BRANCH_WABA: &str = "102290129340399";
 const BOT: &str = "7001001001";
 const BOT_TOKEN: &str = "7001001001:demo-only";
 
@@ -49,13 +56,22 @@ pub async fn demo(mut settings: Settings) -> Outcome {
         app_secret: app_secret.clone(),
         // Slow enough to be seen.
         status_delays_ms: [400, 1_200, 2_500],
-        numbers: Vec::from([Number {
-            phone_number_id: NUMBER.into(),
-            waba_id: WABA.into(),
-            display_phone_number: "+62 21 5550 100".into(),
-            verified_name: "Facility desk".into(),
-            access_token: ACCESS_TOKEN.into(),
-        }]),
+        numbers: Vec::from([
+            Number {
+                phone_number_id: NUMBER.into(),
+                waba_id: WABA.into(),
+                display_phone_number: "+62 21 5550 100".into(),
+                verified_name: "Facility desk".into(),
+                access_token: ACCESS_TOKEN.into(),
+            },
+            Number {
+                phone_number_id: BRANCH.into(),
+                waba_id: BRANCH_WABA.into(),
+                display_phone_number: "+62 21 5550 200".into(),
+                verified_name: "Branch office".into(),
+                access_token: format!("{ACCESS_TOKEN}Branch"),
+            },
+        ]),
         bots: Vec::from([Bot {
             token: BOT_TOKEN.into(),
             username: "facility_desk_bot".into(),
@@ -70,6 +86,13 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     settings.meta_base_url = Some(format!("http://{providers}"));
     settings.telegram_base_url = Some(format!("http://{providers}"));
     settings.meta_app_secret = Some(app_secret);
+    settings.meta_app_id = Some(kabar_simulator::APP_ID.into());
+    settings.meta_config_id = Some("1".into());
+    simulator.set_number_state(NumberState {
+        phone_number_id: BRANCH.into(),
+        registered: Some(false),
+        ..NumberState::default()
+    })?;
 
     let is_scratch = scratch.is_some() && settings.database_url.is_none();
     let resolved = settings.resolve()?;
@@ -82,7 +105,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     let router = kabar_api::router(ApiState::new(Arc::clone(&engine)));
     let router = with_demo(router, simulator.router(), &phone);
 
-    println!("Kabar demo: open {base}/demo");
+    println!("Kabar demo: open {base}/demo for a phone, {base}/app for the web app");
     if let Some(admin) = admin {
         println!("Administrator: {}    password (shown once): {}", admin.email, admin.password);
     }
@@ -114,7 +137,7 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
             &PageRequest::new(None, None, None, None, 100)?,
         )
         .await?;
-    if known.items.iter().any(|account| ![NUMBER, BOT].contains(&account.row.external_id.as_str())) {
+    if known.items.iter().any(|account| ![NUMBER, BRANCH, BOT].contains(&account.row.external_id.as_str())) {
         return Err("this database has accounts of its own, and the demo would answer for their providers; \
                     run `kabar serve`, or the demo on another database"
             .into());
@@ -130,6 +153,7 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
             ..NewAccount::default()
         };
         engine.create_messaging_account(&principal, number).await?;
+        furnish(engine, &principal).await?;
     }
     if known.items.len() < 2 {
         let bot = NewAccount {
@@ -159,4 +183,35 @@ async fn seed(engine: &Engine, email: &str) -> Result<DemoPhone, Box<dyn std::er
         whatsapp_channel: channel(Platform::Whatsapp),
         telegram_channel: channel(Platform::Telegram),
     })
+}
+
+/// Places to speak of, and everything on that an organisation may want said in its chats.
+async fn furnish(engine: &Engine, principal: &Principal) -> kabar_engine::Result<()> {
+    let text = |text: &str| Patch::Set(Some(text.to_owned()));
+    let names = |names: &[&str]| Patch::Set(Some(names.iter().map(|name| (*name).to_owned()).collect()));
+    for (name, code, aliases, things) in [
+        ("Building A", "A", ["Gedung A", "gd A", "مبنى أ"], ["AC lantai 2", "Lift 1"]),
+        ("Building B", "B", ["Gedung B", "gd B", "مبنى ب"], ["Genset 1", "Genset 2"]),
+    ] {
+        let site = SiteFields {
+            name: text(name),
+            code: text(code),
+            aliases: names(&aliases),
+            ..SiteFields::default()
+        };
+        let site = engine.create_site(principal, site).await?;
+        for thing in things {
+            let thing = FacilityFields {
+                site_id: text(&site.id.to_string()),
+                name: text(thing),
+                ..FacilityFields::default()
+            };
+            engine.create_facility(principal, thing).await?;
+        }
+    }
+    let said = json!({ "acknowledge": true, "confirm": true, "commands": true, "closing_notes": true });
+    let settings = Patch::Set(Some(json!({ "operations": said })));
+    let change = UpdateOrganisation { settings, ..UpdateOrganisation::default() };
+    engine.update_organisation(principal, principal.organisation_id, change).await?;
+    Ok(())
 }

@@ -26,7 +26,9 @@ pub async fn serve(settings: Settings) -> Outcome {
     announce_admin(&engine, &resolved).await?;
     let router = kabar_api::router(kabar_api::ApiState::new(Arc::clone(&engine)));
     let address = listener.local_addr()?;
-    println!("Kabar listens on http://{address} (API at /api/v1, its description at /docs).");
+    println!(
+        "Kabar listens on http://{address} (web app at /app, API at /api/v1, its description at /docs)."
+    );
     run(engine, listener, router).await?;
     drop(lock);
     Ok(())

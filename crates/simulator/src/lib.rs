@@ -49,7 +49,7 @@ pub use callbacks::signature;
 pub use config::{Bot, Config, Number};
 pub use control::ConfigPatch;
 pub use faults::{Fault, FaultKind};
-pub use graph::{NumberState, TokenState};
+pub use graph::{APP_ID, NumberState, TokenState};
 pub use inbound::{
     Delivered, GroupAction, GroupPerson, StatusRequest, TelegramFile, TelegramInbound, TemplateStatus,
     WhatsappInbound, WhatsappMedia, WhatsappWebhook,

@@ -76,6 +76,7 @@ const fn once() -> u32 {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_field_names, reason = "as the gateway names it")]
 pub(crate) struct Payment {
     pub payment_id: u64,
     pub track_id: String,

@@ -49,13 +49,14 @@ pub struct Account {
     pub channel_id: Option<ChannelId>,
 }
 
+/// A widget's account is part of the widget: nobody else sees it.
 const SELECT: &str = "SELECT a.organisation_id, a.id, a.platform, a.status, a.external_id, a.display_name,
     a.phone_number, a.phone_digits, a.waba_id, a.username, a.is_default, a.credentials, a.settings, a.metadata,
     a.signed_by, a.verified_name, a.quality, a.messaging_limit, a.last_error, a.connected_at, a.checked_at,
     a.webhook_verified_at, a.last_event_at, a.created_at, a.updated_at,
     (SELECT c.id FROM channels c WHERE c.organisation_id = a.organisation_id AND c.account_id = a.id
         AND c.external_id = '' AND c.deleted_at IS NULL), a.messages_per_second
-    FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL";
+    FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL AND a.platform <> 3";
 
 fn account(mut row: Row) -> Result<Account> {
     Ok(Account {
@@ -119,7 +120,7 @@ pub async fn list(
 
 pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
     let mut select = Select::new(
-        "SELECT COUNT(*) FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL",
+        "SELECT COUNT(*) FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL AND a.platform <> 3",
         args![organisation],
     );
     filter.apply(&mut select);

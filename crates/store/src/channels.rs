@@ -99,15 +99,20 @@ pub enum StatusFilter {
 
 /// Which channels to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
+    /// Nothing beyond these channels.
+    pub within: Option<&'a [ChannelId]>,
     pub platform: Option<Platform>,
     pub status: Option<StatusFilter>,
     pub kind: Option<ChannelKind>,
     pub account: Option<AccountId>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn apply(self, select: &mut Select) {
+        if let Some(channels) = self.within {
+            select.push_in("AND c.id IN", channels.iter().map(|id| id.value()).collect());
+        }
         select.push_some("AND c.platform = ?", self.platform.map(Bind::value));
         match self.status {
             Some(StatusFilter::Active) => select.push("AND c.status <> ?", args![ChannelStatus::Archived]),
@@ -123,7 +128,7 @@ impl Filter {
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    filter: Filter,
+    filter: Filter<'_>,
     window: Window<ChannelId>,
 ) -> Result<Vec<Channel>> {
     let mut select = Select::new(SELECT, args![organisation]);
@@ -133,7 +138,7 @@ pub async fn list(
     select.fetch(db).await?.into_iter().map(channel).collect()
 }
 
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
     let mut select = Select::new(
         "SELECT COUNT(*) FROM channels c WHERE c.organisation_id = ? AND c.deleted_at IS NULL",
         args![organisation],

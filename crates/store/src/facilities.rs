@@ -174,6 +174,8 @@ pub async fn find(
 /// Which facilities to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Nothing beyond these sites.
+    pub within: Option<Vec<SiteId>>,
     /// In or out of use; both without it.
     pub archived: Option<bool>,
     /// In lower case: looked for anywhere in name, code and aliases.
@@ -191,6 +193,9 @@ impl Filter {
 
     fn apply(&self, select: &mut Select) {
         select.push_listed(self.archived, self.search.as_deref());
+        if let Some(sites) = &self.within {
+            select.push_in("AND site_id IN", sites.iter().map(|id| id.value()).collect());
+        }
         select.push_some("AND site_id = ?", self.site.map(Bind::value));
         select.push_some("AND category_id = ?", self.category.map(Bind::value));
         select.push_some("AND parent_id = ?", self.parent.map(Bind::value));

@@ -94,7 +94,9 @@ fn item(mut row: Row) -> Result<Item> {
 
 /// Which items to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
+    /// Nothing beyond these channels.
+    pub within: Option<&'a [ChannelId]>,
     pub status: Option<InboxStatus>,
     pub class: Option<InboxClass>,
     pub channel: Option<ChannelId>,
@@ -102,8 +104,11 @@ pub struct Filter {
     pub digest: Option<InboxItemId>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn apply(self, select: &mut Select) {
+        if let Some(channels) = self.within {
+            select.push_in("AND i.channel_id IN", channels.iter().map(|id| id.value()).collect());
+        }
         // Written out, not parameters: only then can a planner tell that the indexes of handled items, and of those
         // that are not chatter, have them.
         match self.status {
@@ -129,7 +134,7 @@ impl Filter {
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    filter: Filter,
+    filter: Filter<'_>,
     window: Window<InboxItemId>,
 ) -> Result<Vec<Item>> {
     // First the places, out of an index where one serves; then the rows of this page.
@@ -146,8 +151,9 @@ pub async fn list(
     select.fetch(db).await?.into_iter().map(item).collect()
 }
 
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
-    if filter.class.is_none() && filter.channel.is_none() && filter.digest.is_none() {
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
+    let all = filter.class.is_none() && filter.channel.is_none() && filter.digest.is_none();
+    if all && filter.within.is_none() {
         return counters::inbox(db, organisation, filter.status).await;
     }
     let mut select =

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod announce;
 pub mod apply;
+pub mod apps;
 pub mod billing;
 mod bulk;
 pub mod categories;
@@ -53,6 +54,7 @@ mod value;
 pub mod visibility;
 pub mod vocabularies;
 pub mod webhooks;
+pub mod widgets;
 
 pub use bulk::{Rows, of};
 pub use error::{Error, Result};

@@ -17,9 +17,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "operations", include_str!("../migrations/0009_operations.sql")),
     (10, "priorities", include_str!("../migrations/0010_priorities.sql")),
     (11, "access", include_str!("../migrations/0011_access.sql")),
+    (12, "widgets", include_str!("../migrations/0012_widgets.sql")),
     (13, "signups", include_str!("../migrations/0013_signups.sql")),
     (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
+    (16, "connections", include_str!("../migrations/0016_connections.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

@@ -156,6 +156,8 @@ pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: SiteId) ->
 /// Which sites to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Nothing beyond these sites.
+    pub within: Option<Vec<SiteId>>,
     /// In or out of use; both without it.
     pub archived: Option<bool>,
     /// In lower case: looked for anywhere in name, code, aliases and address.
@@ -165,11 +167,14 @@ pub struct Filter {
 impl Filter {
     /// What is in use.
     pub const fn active() -> Self {
-        Self { archived: Some(false), search: None }
+        Self { within: None, archived: Some(false), search: None }
     }
 
     fn apply(&self, select: &mut Select) {
         select.push_listed(self.archived, self.search.as_deref());
+        if let Some(sites) = &self.within {
+            select.push_in("AND id IN", sites.iter().map(|id| id.value()).collect());
+        }
     }
 }
 

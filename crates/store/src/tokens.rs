@@ -166,11 +166,11 @@ pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<i64> {
     rows.first_mut().map_or(Ok(0), |row| row.get(0))
 }
 
-const SELECT: &str = "SELECT t.id, t.user_id, t.organisation_id, t.name, t.abilities, t.expires_at, t.last_used_at, t.created_at,
+pub(crate) const SELECT: &str = "SELECT t.id, t.user_id, t.organisation_id, t.name, t.abilities, t.expires_at, t.last_used_at, t.created_at,
         t.kind, t.app_id, t.channel_ids, t.site_ids, u.name, u.email
     FROM api_tokens t JOIN users u ON u.id = t.user_id";
 
-fn token(mut row: Row) -> Result<Token> {
+pub(crate) fn token(mut row: Row) -> Result<Token> {
     Ok(Token {
         id: row.get(0)?,
         user_id: row.get(1)?,
@@ -202,32 +202,23 @@ pub async fn by_id(db: &mut impl Db, id: i64) -> Result<Option<Token>> {
     db.fetch(&sql, args![id]).await?.pop().map(token).transpose()
 }
 
-/// Those of one kind that are bound to an organisation, the newest first; of one person when there is one.
+/// Those of one kind that are bound to an organisation, the newest first.
 pub async fn list_bound(
     db: &mut impl Db,
     organisation: OrganisationId,
     kind: TokenKind,
-    user: Option<UserId>,
     window: Window<i64>,
 ) -> Result<Vec<Token>> {
     let mut select = Select::new(SELECT, Vec::new());
     select.push("WHERE t.organisation_id = ? AND t.kind = ?", args![organisation, kind]);
-    select.push_some("AND t.user_id = ?", user.map(Bind::value));
     select.push_some("AND t.id < ?", window.after.map(Bind::value));
     select.push("ORDER BY t.id DESC LIMIT ? OFFSET ?", args![window.limit, window.offset]);
     select.fetch(db).await?.into_iter().map(token).collect()
 }
 
-pub async fn count_bound(
-    db: &mut impl Db,
-    organisation: OrganisationId,
-    kind: TokenKind,
-    user: Option<UserId>,
-) -> Result<i64> {
+pub async fn count_bound(db: &mut impl Db, organisation: OrganisationId, kind: TokenKind) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM api_tokens WHERE organisation_id = ? AND kind = ?";
-    let mut select = Select::new(sql, args![organisation, kind]);
-    select.push_some("AND user_id = ?", user.map(Bind::value));
-    select.count(db).await
+    Select::new(sql, args![organisation, kind]).count(db).await
 }
 
 /// One of those that [`list_bound`] lists.

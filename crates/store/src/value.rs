@@ -210,9 +210,12 @@ ids!(
     kabar_domain::NotificationTemplateId,
     kabar_domain::AppId,
     kabar_domain::SignupId,
+    kabar_domain::WidgetId,
+    kabar_domain::WidgetKeyId,
     kabar_domain::PlanId,
     kabar_domain::InvoiceId,
-    kabar_domain::PaymentId
+    kabar_domain::PaymentId,
+    kabar_domain::ConnectionId
 );
 
 macro_rules! codes {

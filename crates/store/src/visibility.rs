@@ -5,7 +5,7 @@ use kabar_domain::{FacilityId, OrganisationId, RecordId, SiteId, Timestamp};
 
 use crate::args;
 use crate::error::Result;
-use crate::records::list::Filter;
+use crate::records::list::{Filter, values};
 use crate::select::Select;
 use crate::store::Db;
 
@@ -214,7 +214,12 @@ pub async fn per_site(
     let (from, to) = (period.from, period.to);
     let mut select =
         Select::new(&sql, args![from, to, from, to, from, to, from, to, organisation, from, to, from, to]);
-    filter.apply(&mut select);
+    // Work updates have no severity: whichever is asked for, they count.
+    Filter { severities: Vec::new(), ..filter.clone() }.apply(&mut select);
+    if !filter.severities.is_empty() {
+        select.push_in("AND (r.kind = 1 OR r.severity IN", values(&filter.severities));
+        select.push(")", Vec::new());
+    }
     select.push("GROUP BY 1", Vec::new());
     let rows = select.fetch(db).await?;
     rows.into_iter()

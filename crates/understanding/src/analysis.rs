@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::categories::{CategorySource, Suggestion, suggest_default, suggest_text};
-use crate::classify::{Class, Classification, classify_text};
+use crate::classify::{Class, Classification, Reason, classify_text};
 use crate::entities::{Entities, Lists, entities_text};
 use crate::language::{Detected, detect};
 use crate::matching::Index;
 use crate::model::Model;
-use crate::severity::{Assessment, severity_text};
+use crate::severity::{Assessment, Severity, severity_text};
 use crate::templates::{Definition, Parsed, parse};
 use crate::text::Text;
 use crate::vocabulary::Vocabulary;
@@ -40,6 +40,20 @@ pub struct Analysis {
 
 const SUGGESTIONS: usize = 3;
 
+/// The severity that a structured message gives itself.
+fn severity_said(parsed: &Parsed) -> Option<Assessment> {
+    let text = parsed.fields.get("severity")?;
+    let severity = match text.as_str() {
+        "low" => Severity::Low,
+        "medium" => Severity::Medium,
+        "high" => Severity::High,
+        "critical" => Severity::Critical,
+        _ => return None,
+    };
+    let reasons = vec![Reason { text: text.clone(), why: "severity".to_owned(), weight: 1.0 }];
+    Some(Assessment { severity, confidence: 1.0, reasons })
+}
+
 /// Reads one message.
 pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
     let structured = parse(text, context.templates, None);
@@ -55,8 +69,10 @@ pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
     }
     let lists =
         Lists { locations: context.locations, things: context.things, categories: context.categories };
+    let said = structured.as_ref().and_then(severity_said);
+    let severity = || said.unwrap_or_else(|| severity_text(&text, &scanned, &scores));
     Analysis {
-        severity: (classification.class == Class::Problem).then(|| severity_text(&text, &scanned, &scores)),
+        severity: (classification.class == Class::Problem).then(severity),
         entities: entities_text(&text, &scanned, &lists),
         categories: match context.categories {
             Some(categories) => suggest_text(source, &scanned, categories, SUGGESTIONS),
@@ -65,5 +81,25 @@ pub fn analyse(text: &str, context: &Context<'_>) -> Analysis {
         classification,
         language,
         structured,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_says_how_grave_it_is() {
+        let level = |text: &str| analyse(text, &Context::default()).severity.map(|found| found.severity);
+        assert_eq!(
+            level("#masalah\nLokasi: Lobby\nMasalah: lampu mati\nTingkat: kritis"),
+            Some(Severity::Critical)
+        );
+        assert_eq!(level("Lokasi: Lobby\nMasalah: kebakaran besar\nPrioritas: rendah"), Some(Severity::Low));
+        assert_eq!(
+            level("#masalah\nLokasi: Lobby\nMasalah: lampu mati\nTingkat: apa saja"),
+            Some(Severity::Medium)
+        );
+        assert_eq!(level("#update\nLokasi: Lobby\nPekerjaan: lampu diganti"), None);
     }
 }

@@ -43,6 +43,6 @@ pub use categories::{
 pub use classify::{Class, Classification, Reason, classify, engine};
 pub use entities::{Entities, Entity, FoundName, Lists, entities};
 pub use language::{Detected, Language, detect_language};
-pub use matching::{Candidate, Entry, Found, Index, Mention};
+pub use matching::{Candidate, Entry, Found, Index, Mention, is_common};
 pub use redact::redact;
 pub use severity::{Assessment, Severity, severity};

@@ -14,12 +14,13 @@ use crate::state::ApiState;
 #[derive(Debug)]
 pub(crate) struct Auth(pub Principal);
 
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 fn token(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
+    bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
 }
 
 /// Open to organisations that are not paid for, beside all reading: to sign in and to take access away, to pay, and what
@@ -56,6 +57,7 @@ impl FromRequestParts<ApiState> for Auth {
         } else {
             let session = session::presented(&parts.headers, engine);
             let session = session.ok_or(kabar_engine::Error::Unauthenticated)?;
+            let organisation = organisation.or_else(|| linked(parts));
             let principal = engine.authenticate_session(session, organisation).await?;
             session::check(&parts.method, &parts.headers, engine, &principal)?;
             principal
@@ -66,4 +68,10 @@ impl FromRequestParts<ApiState> for Auth {
         parts.extensions.insert(principal.clone());
         Ok(Self(principal))
     }
+}
+
+/// The organisation that a link in a browser names (`organisation_id`), since it carries no header.
+fn linked(parts: &Parts) -> Option<&str> {
+    let query = parts.uri.query().filter(|_| parts.method.is_safe())?;
+    query.split('&').find_map(|pair| pair.strip_prefix("organisation_id=")).filter(|name| !name.is_empty())
 }

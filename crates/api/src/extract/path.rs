@@ -17,6 +17,17 @@ pub(crate) struct ProblemId(pub RecordId);
 #[derive(Debug)]
 pub(crate) struct WorkUpdateId(pub RecordId);
 
+/// The number of a token.
+#[derive(Debug)]
+pub(crate) struct TokenId(pub i64);
+
+impl FromStr for TokenId {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl FromStr for ProblemId {
     type Err = InvalidId;
     fn from_str(text: &str) -> std::result::Result<Self, InvalidId> {
@@ -54,8 +65,13 @@ models! {
     kabar_domain::ConversationId => EngineError::NotFound("Conversation");
     kabar_domain::MessageId => EngineError::NotFound("Message");
     kabar_domain::InboxItemId => EngineError::NotFound("InboxItem");
+    TokenId => EngineError::NotFound("Token");
+    kabar_domain::AppId => EngineError::NotFound("App");
+    kabar_domain::ConnectionId => EngineError::NotFound("ConnectedApp");
     ProblemId => EngineError::NotFound("Problem");
     WorkUpdateId => EngineError::NotFound("WorkUpdate");
+    kabar_domain::WidgetId => EngineError::NotFound("Widget");
+    kabar_domain::WidgetKeyId => EngineError::NotFound("WidgetKey");
     kabar_domain::NotificationId => EngineError::NotFound("Notification");
     kabar_domain::NotificationTemplateId => EngineError::NotFound("NotificationTemplate");
     kabar_domain::InvoiceId => EngineError::NotFound("Invoice");

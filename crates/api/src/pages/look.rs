@@ -58,7 +58,7 @@ impl Page<'_> {
             "<!doctype html>\n<html lang=\"{code}\" dir=\"{direction}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Kabar</title>\n\
-             <style>{STYLE}</style>\n</head>\n<body>\n<div class=\"brand\" translate=\"no\">Kabar</div>\n\
+             <style>{STYLE}</style>\n</head>\n<body>\n<header class=\"brand\" translate=\"no\">Kabar</header>\n\
              <main>\n{body}\n</main>\n<footer><nav aria-label=\"{choose}\"><ul>{others}</ul></nav></footer>\n\
              </body>\n</html>\n"
         );

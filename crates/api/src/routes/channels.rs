@@ -77,7 +77,7 @@ impl From<Served<channels::Channel>> for Channel {
     fn from(served: Served<channels::Channel>) -> Self {
         let channel = served.row;
         let transport = match (channel.kind, channel.platform) {
-            (ChannelKind::Widget, _) | (_, Platform::Other) => "widget",
+            (ChannelKind::Widget, _) | (_, Platform::Widget | Platform::Other) => "widget",
             (_, Platform::Whatsapp) => "cloud",
             (_, Platform::Telegram) => "telegram",
         };
@@ -113,7 +113,7 @@ impl From<Served<channels::Channel>> for Channel {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListChannelsQuery {
-    /// `whatsapp` or `telegram`.
+    /// `whatsapp`, `telegram` or `widget`.
     platform: Option<String>,
     /// `active` (all but archived), `connected`, `pending`, `disconnected` or `archived`.
     status: Option<String>,

@@ -67,7 +67,7 @@ struct EmbeddedSignupStep {
 
 impl From<Step> for EmbeddedSignupStep {
     fn from(step: Step) -> Self {
-        let Step { name, status, detail, action, ended_at } = step;
+        let Step { name, status, detail, action, ended_at, .. } = step;
         Self { name, status, detail, action, ended_at }
     }
 }

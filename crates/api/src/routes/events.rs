@@ -24,7 +24,7 @@ use crate::server::Stopping;
 use crate::state::ApiState;
 
 /// What a stream's clients wait before they come back, in milliseconds.
-const RECONNECT: u32 = 2_000;
+pub(super) const RECONNECT: u32 = 2_000;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_events))
@@ -111,7 +111,7 @@ async fn list_events(
     Ok(axum::Json(Stretch::new(events, limit, page.next_after)).into_response())
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
     let Some(given) = headers.get("last-event-id").filter(|given| !given.is_empty()) else { return Ok(None) };
     let number = given.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|number| *number >= 0);
     let wrong = || Error::field("last_event_id", "The Last-Event-ID header must be the number of an event.");
@@ -142,6 +142,13 @@ fn stream(events: EventStream, stop: CancellationToken) -> Response {
             };
             Some((piece.map(Bytes::from), (None, events, stop)))
         });
+    streamed(pieces)
+}
+
+/// An answer that goes on as long as there are events.
+pub(super) fn streamed(
+    pieces: impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
+) -> Response {
     let mut response = Body::from_stream(pieces).into_response();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),

@@ -169,7 +169,8 @@ fn page(sheet: &QrSheet) -> String {
             code.as_deref().unwrap_or_default(),
             "<small dir=\"auto\">",
             &site,
-            "</small><small>Scan to report · Pindai untuk melapor · امسح للإبلاغ</small></figcaption></figure>",
+            "</small><small>Scan to report · Pindai untuk melapor</small>\
+             <small dir=\"rtl\">امسح للإبلاغ</small></figcaption></figure>",
         ]);
     }
     page.push_str("</main></body></html>");

@@ -2,7 +2,7 @@
 
 mod serve;
 
-use axum::extract::multipart::Field;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -128,10 +128,7 @@ async fn create_file(
     let required = || Error::field("file", "The file field is required.");
     // What is no such form has no file.
     let mut form = Multipart::from_request(request, &()).await.map_err(|_| required())?;
-    let broken = |error: axum::extract::multipart::MultipartError| {
-        Error::new(StatusCode::BAD_REQUEST, format!("The form could not be read: {}.", error.body_text()))
-    };
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+    while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
         if field.name() != Some("file") {
             continue;
         }
@@ -145,7 +142,11 @@ async fn create_file(
     Err(required())
 }
 
-fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, String>> + Send {
+pub(super) fn unreadable(error: &MultipartError) -> Error {
+    Error::new(StatusCode::BAD_REQUEST, format!("The form could not be read: {}.", error.body_text()))
+}
+
+pub(super) fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, String>> + Send {
     try_unfold(field, |mut field| async {
         match field.chunk().await {
             Ok(part) => Ok(part.map(|part| (part, field))),

@@ -93,7 +93,7 @@ impl From<Served<Account>> for MessagingAccount {
         let account = served.row;
         let (phone_number_id, bot_id) = match account.platform {
             Platform::Telegram => (None, Some(account.external_id)),
-            Platform::Whatsapp | Platform::Other => (Some(account.external_id), None),
+            Platform::Whatsapp | Platform::Widget | Platform::Other => (Some(account.external_id), None),
         };
         Self {
             id: account.id,

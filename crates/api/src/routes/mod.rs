@@ -1,5 +1,7 @@
 //! All routes, one file for each part of the API.
 
+mod api_tokens;
+mod apps;
 mod auth;
 mod billing;
 mod categories;
@@ -7,6 +9,7 @@ mod channels;
 mod contacts;
 pub(crate) mod conversations;
 pub(crate) mod docs;
+mod embed;
 mod embedded_signups;
 mod events;
 mod facilities;
@@ -22,6 +25,7 @@ mod messages;
 mod messaging_accounts;
 mod notification_templates;
 mod notifications;
+mod oauth;
 mod operations;
 mod organisations;
 mod outbound;
@@ -34,6 +38,7 @@ mod webhook_deliveries;
 mod webhook_endpoints;
 mod webhooks;
 mod whatsapp_messages;
+mod widgets;
 mod work_updates;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -43,6 +48,8 @@ use crate::state::ApiState;
 /// Every described route.
 pub(crate) fn all() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .merge(api_tokens::routes())
+        .merge(apps::routes())
         .merge(auth::routes())
         .merge(billing::routes())
         .merge(categories::routes())
@@ -50,6 +57,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(contacts::routes())
         .merge(conversations::routes())
         .merge(embedded_signups::routes())
+        .merge(embed::routes())
         .merge(events::routes())
         .merge(facilities::routes())
         .merge(facility_links::routes())
@@ -64,6 +72,7 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(messaging_accounts::routes())
         .merge(notification_templates::routes())
         .merge(notifications::routes())
+        .merge(oauth::routes())
         .merge(operations::routes())
         .merge(organisations::routes())
         .merge(outbound::routes())
@@ -75,5 +84,6 @@ pub(crate) fn all() -> OpenApiRouter<ApiState> {
         .merge(templates::routes())
         .merge(webhooks::routes())
         .merge(whatsapp_messages::routes())
+        .merge(widgets::routes())
         .merge(work_updates::routes())
 }

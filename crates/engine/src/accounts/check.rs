@@ -55,7 +55,9 @@ impl Engine {
         let asked = async {
             match account.platform {
                 Platform::Telegram => self.ask_telegram(account, credentials).await,
-                Platform::Whatsapp | Platform::Other => self.ask_whatsapp(account, credentials).await,
+                Platform::Whatsapp | Platform::Widget | Platform::Other => {
+                    self.ask_whatsapp(account, credentials).await
+                }
             }
         };
         let check = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {

@@ -66,6 +66,7 @@ fn items(logged: &Logged) -> Vec<Item> {
     let parsed = match entry.source {
         Platform::Whatsapp => whatsapp::parse(&entry.body),
         Platform::Telegram => telegram::parse(&entry.body, entry.received_at),
+        Platform::Widget => crate::widgets::parse(&entry.body),
         Platform::Other => Err("the source of this body is not known".into()),
     };
     let updates = parsed.unwrap_or_else(|reason| {

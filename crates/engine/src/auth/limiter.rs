@@ -101,6 +101,20 @@ impl LoginLimiter {
         }
     }
 
+    /// [`Self::check`] where there is no account.
+    pub(crate) fn check_address(&self, address: Option<IpAddr>, now: Timestamp) -> Result<()> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = address.and_then(|ip| failures.addresses.closed(&network(ip), PER_ADDRESS, now));
+        closed.map_or(Ok(()), |retry_after| Err(Error::TooManyAttempts { retry_after }))
+    }
+
+    pub(crate) fn failed_from(&self, address: Option<IpAddr>, now: Timestamp) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = address {
+            failures.addresses.add(network(address), now);
+        }
+    }
+
     /// Forgets the account's failures. Those of the address stay: whoever knows one password may not go on guessing
     /// others.
     pub(super) fn succeeded(&self, account: &str) {

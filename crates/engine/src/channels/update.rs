@@ -74,11 +74,11 @@ impl Engine {
         id: ChannelId,
         change: ChannelChange,
     ) -> Result<Served<Channel>> {
-        principal.require(Ability::Write)?;
+        principal.require_in_channels(Ability::Write)?;
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
-        if !channels::lock(&mut tx, organisation, id).await? {
+        if !principal.reaches_channel(id) || !channels::lock(&mut tx, organisation, id).await? {
             return Err(not_found());
         }
         let mut channel = channels::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;

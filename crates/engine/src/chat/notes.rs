@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::operations::OperationsSettings;
 
 /// The language in which the item was written.
-fn written_in(item: Option<&Item>) -> Language {
+pub(super) fn written_in(item: Option<&Item>) -> Language {
     let code = item.and_then(|item| item.understanding.as_ref()?.get("answer_in")?.as_str());
     words::language(code.unwrap_or_default())
 }
@@ -83,6 +83,19 @@ impl Engine {
         }
         self.tell_reporters(tx, &settings, part, |language| {
             words::merged(language, &part.number, &whole.number)
+        })
+        .await
+    }
+
+    /// Tells everybody who reported `part` that it is seen to on its own again: what they heard of `whole` does not
+    /// hold for it.
+    pub(crate) async fn tell_unmerged(&self, tx: &mut Tx, part: &Record, whole: &Record) -> Result<()> {
+        let settings = self.chat_settings(tx, part.organisation_id).await?;
+        if !settings.acknowledge && !settings.closing_notes {
+            return Ok(());
+        }
+        self.tell_reporters(tx, &settings, part, |language| {
+            words::unmerged(language, &part.number, &whole.number, part.status)
         })
         .await
     }

@@ -71,6 +71,10 @@ const fn status(language: Language, status: ProblemStatus) -> &'static str {
     }
 }
 
+fn labelled(language: Language, standing: ProblemStatus) -> String {
+    format!("{}: {}", pick(language, "Status", "Status", "الحالة"), status(language, standing))
+}
+
 /// `P-2026-000123: AC bocor` and where it stands.
 pub(super) fn standing(
     language: Language,
@@ -81,8 +85,7 @@ pub(super) fn standing(
 ) -> String {
     let mut text = format!("{number}: {title}");
     if let Some(standing) = standing {
-        let label = pick(language, "Status", "Status", "الحالة");
-        text = format!("{text}\n{label}: {}", status(language, standing));
+        text = format!("{text}\n{}", labelled(language, standing));
     }
     if let Some(due) = due {
         text = format!("{text}\n{}: {due}", pick(language, "Due", "Tenggat", "الموعد"));
@@ -130,6 +133,23 @@ pub(super) fn closing(
 pub(super) fn merged(language: Language, part: &str, whole: &str) -> String {
     let with = pick(language, "is handled together with", "ditangani bersama", "تتم معالجته مع");
     format!("{part} {with} {whole}.")
+}
+
+/// With where it stands: people may have heard that the other one is solved.
+pub(super) fn unmerged(
+    language: Language,
+    part: &str,
+    whole: &str,
+    standing: Option<ProblemStatus>,
+) -> String {
+    let apart = pick(
+        language,
+        "is handled on its own again, apart from",
+        "ditangani tersendiri lagi, terpisah dari",
+        "تتم معالجته من جديد بشكل منفصل عن",
+    );
+    let text = format!("{part} {apart} {whole}.");
+    standing.map_or_else(|| text.clone(), |standing| format!("{text}\n{}", labelled(language, standing)))
 }
 
 pub(super) const fn wherever(language: Language) -> &'static str {

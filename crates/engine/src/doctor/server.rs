@@ -31,7 +31,7 @@ struct Probe {
 
 impl Engine {
     pub(super) async fn look_at_server(&self, platform: Option<Platform>) -> Vec<Check> {
-        let probe = self.own_address(platform);
+        let probe = self.webhook_address(platform);
         let (answer, clock) = tokio::join!(self.reach.get(probe.url.clone()), self.look_at_clock(platform));
         let mut checks = Vec::from([self.check_address(&probe, &answer), self.check_certificate(&answer)]);
         if platform != Some(Platform::Telegram) {
@@ -42,7 +42,7 @@ impl Engine {
     }
 
     /// The question Meta asks when a webhook is set up; without a verify token a plainer one.
-    fn own_address(&self, platform: Option<Platform>) -> Probe {
+    fn webhook_address(&self, platform: Option<Platform>) -> Probe {
         let mut url = self.config.public_url.clone();
         let token = self.config.whatsapp_verify_token.as_deref();
         let challenge = token.filter(|_| platform != Some(Platform::Telegram)).and(random_text(20).ok());

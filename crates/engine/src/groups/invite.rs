@@ -72,7 +72,7 @@ fn reachable(platform: Platform, contact: &contacts::Contact) -> Option<&Identit
     contact.identities.iter().find(|identity| match platform {
         Platform::Whatsapp => matches!(identity.kind, Kind::WaId | Kind::Bsuid),
         Platform::Telegram => identity.kind == Kind::Telegram,
-        Platform::Other => false,
+        Platform::Widget | Platform::Other => false,
     })
 }
 

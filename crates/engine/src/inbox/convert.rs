@@ -8,6 +8,7 @@ use kabar_domain::{Ability, InboxItemId, RecordId};
 use kabar_store::events::NewEvent;
 use kabar_store::inbox::{self, Item};
 use kabar_store::{Tx, channels};
+use kabar_understanding::templates::SUBJECTS;
 use serde_json::{Value as Json, json};
 
 use super::not_found;
@@ -49,11 +50,27 @@ fn suggested<T: FromStr>(item: &Item, field: &str) -> Option<T> {
     item.suggestions.as_ref()?.get(field)?.get("id")?.as_str()?.parse().ok()
 }
 
-/// The first line of what was said, else what it is.
+/// A line without the `#problem` before it.
+fn unmarked(line: &str) -> &str {
+    let line = line.trim();
+    match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(char::is_alphabetic) => {
+            rest.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start())
+        }
+        _ => line,
+    }
+}
+
+/// What a form says that it is about, else the first line of what was said, else what it is.
 fn title(item: &Item) -> String {
-    let said = item.text.iter().flat_map(|text| text.lines()).map(str::trim).find(|line| !line.is_empty());
+    let form = item.understanding.as_ref().and_then(|found| found.get("structured")?.get("fields"));
+    let subject = form.and_then(|form| SUBJECTS.iter().find_map(|field| form.get(*field)?.as_str()));
+    let said = subject.or(item.text.as_deref());
+    let first = |unmarked: fn(&str) -> &str| {
+        said.into_iter().flat_map(str::lines).map(unmarked).find(|line| !line.is_empty())
+    };
     let caption = || item.media.iter().find_map(|file| file.caption.as_deref());
-    let Some(line) = said.or_else(caption) else {
+    let Some(line) = first(unmarked).or_else(caption).or_else(|| first(str::trim)) else {
         return item.kind.as_str().replace('_', " ");
     };
     match line.char_indices().nth(TITLE) {
@@ -254,6 +271,17 @@ mod tests {
         assert_eq!(title(&item(Some("\n  AC bocor \nsudah 2x"), None)), "AC bocor");
         assert_eq!(title(&item(Some(" \n"), Some("Lobi"))), "Lobi");
         assert_eq!(title(&item(None, None)), "image");
+        assert_eq!(title(&item(Some("#problem AC bocor"), None)), "AC bocor");
+        assert_eq!(title(&item(Some("#inspeksi\nPanel: 3"), None)), "Panel: 3");
+        assert_eq!(
+            (title(&item(Some("#3 rusak"), None)), title(&item(Some("#lapor"), None))),
+            ("#3 rusak".into(), "#lapor".into())
+        );
+        let mut form = item(Some("Lokasi: Lobby\nMasalah: lampu mati"), None);
+        form.understanding = Some(
+            json!({ "structured": { "fields": { "location": "Lobby", "problem": "lampu mati\nsejak pagi" } } }),
+        );
+        assert_eq!(title(&form), "lampu mati");
         let long = title(&item(Some(&"ا ".repeat(100)), None));
         assert!(long.ends_with("ا…") && long.chars().count() <= 121, "{long}");
     }

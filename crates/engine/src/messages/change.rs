@@ -16,6 +16,7 @@ use super::presence::Line;
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
+use crate::widgets;
 
 /// Telegram deletes messages of the last 48 hours.
 const DELETABLE: Duration = Duration::from_hours(48);
@@ -37,7 +38,7 @@ impl Engine {
         id: MessageId,
         edit: EditMessage,
     ) -> Result<Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let (mut message, line) = self.sent_message(principal, id, "edited").await?;
         let body = edit.body.filter(|body| !body.trim().is_empty());
         let body = body.ok_or_else(|| Invalid::one("body", "The body field is required."))?;
@@ -59,11 +60,15 @@ impl Engine {
             payload: message.payload.clone(),
             reply_to: None,
         };
-        telegram::edit(&changed, &name).map_err(|refused| Error::unsendable(line.platform, refused))?;
-        self.telegram
-            .edit(line.bot_token(), &changed, &name)
-            .await
-            .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        if line.platform == Platform::Widget {
+            widgets::check_sendable(&changed).map_err(|refused| Error::unsendable(line.platform, refused))?;
+        } else {
+            telegram::edit(&changed, &name).map_err(|refused| Error::unsendable(line.platform, refused))?;
+            self.telegram
+                .edit(line.bot_token(), &changed, &name)
+                .await
+                .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        }
         let now = self.clock.now();
         let edited = EditedMessage {
             provider_key: provider_key(message.account_id, &name),
@@ -86,20 +91,23 @@ impl Engine {
 
     /// Deletes a sent message for everyone. What it said stays here.
     pub async fn delete_message(&self, principal: &Principal, id: MessageId) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let (message, line) = self.sent_message(principal, id, "deleted").await?;
         if message.revoked_at.is_some() {
             return Ok(());
         }
         let now = self.clock.now();
-        if message.sent_at.unwrap_or(message.created_at) < now.minus(DELETABLE) {
+        let is_old = message.sent_at.unwrap_or(message.created_at) < now.minus(DELETABLE);
+        if is_old && line.platform == Platform::Telegram {
             return Err(Invalid::one("id", "Telegram deletes messages of the last 48 hours only."));
         }
         let name = message.provider_message_id.unwrap_or_default();
-        self.telegram
-            .delete(line.bot_token(), &line.recipient, &name)
-            .await
-            .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        if line.platform == Platform::Telegram {
+            self.telegram
+                .delete(line.bot_token(), &line.recipient, &name)
+                .await
+                .map_err(|failure| Error::of_provider(line.platform, failure))?;
+        }
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
         let key = provider_key(message.account_id, &name);
@@ -125,6 +133,7 @@ impl Engine {
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let message = messages::find_message(&mut db, organisation, id).await?;
+        let message = message.filter(|message| principal.reaches_channel(message.channel_id));
         let message = message.ok_or(Error::NotFound("Message"))?;
         let refuse = |reason: String| Err(Invalid::one("id", reason));
         if message.direction != Direction::Outbound {
@@ -132,7 +141,7 @@ impl Engine {
         }
         let line =
             self.line(&mut db, organisation, message.conversation_id, Some(message.account_id)).await?;
-        if line.platform != Platform::Telegram {
+        if !matches!(line.platform, Platform::Telegram | Platform::Widget) {
             return Err(Error::CapabilityMissing {
                 provider: line.platform,
                 field: "id".into(),

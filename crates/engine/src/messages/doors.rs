@@ -52,13 +52,15 @@ impl Engine {
         principal: &Principal,
         mut request: SendMessage,
     ) -> Result<Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let is_addressed = filled(request.channel_id.clone()).is_some()
             || filled(request.conversation_id.clone()).is_some()
             || filled(request.reply_to.clone()).is_some_and(|_| request.kind.as_deref() == Some("reaction"));
         if !is_addressed {
-            let own = self.own_whatsapp_channel(principal.organisation_id).await?;
-            request.channel_id = Some(own);
+            request.channel_id = Some(match principal.reach.channels.as_deref() {
+                Some([only]) => only.to_string(),
+                _ => self.own_whatsapp_channel(principal.organisation_id).await?,
+            });
         }
         Box::pin(self.send_message(principal, request)).await
     }
@@ -109,7 +111,7 @@ impl Engine {
 
     /// Queues the template that holds a guide.
     pub async fn send_guide(&self, principal: &Principal, request: SendGuide) -> Result<Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let guide = filled(request.guide).unwrap_or_else(|| GUIDE.to_owned());
         let settings = self.settings_of(principal.organisation_id).await?;
         let name = settings["guides"][&guide].as_str().map_or_else(|| guide.clone(), str::to_owned);

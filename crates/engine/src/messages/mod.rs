@@ -13,7 +13,7 @@ use kabar_domain::channel::ChannelKind;
 use kabar_domain::content::{ContactCard, Flow, Interactive, Location, TextFormat};
 use kabar_domain::message::{MessageKind, Platform};
 use kabar_domain::outbound::{OutboundMessage, Recipient, SendPriority, Unsendable};
-use kabar_domain::{Ability, ConversationId, MessageId, OrganisationId, Timestamp, UserId};
+use kabar_domain::{Ability, ChannelId, ConversationId, MessageId, OrganisationId, Timestamp, UserId};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
 use kabar_store::outbound::{self, NewOutbound};
@@ -31,6 +31,7 @@ use crate::error::{Error, Invalid, Result};
 use crate::media::Fetched;
 use crate::outbound::shows_text;
 use crate::templates::{self, TemplateMessage};
+use crate::widgets;
 
 /// WhatsApp takes reactions to messages of the last 30 days.
 const REACTION_DAYS: u64 = 30;
@@ -108,7 +109,8 @@ impl Engine {
         principal: &Principal,
         mut request: SendMessage,
     ) -> Result<messages::Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
+        self.check_reach(principal, &request).await?;
         let organisation = principal.organisation_id;
         let mut draft = draft::draft(&mut request)?;
         let fetched = match draft.fetch.take() {
@@ -120,6 +122,22 @@ impl Engine {
             self.discard_fetched(organisation, fetched).await;
         }
         sent
+    }
+
+    /// A token that is bound to channels knows of no others.
+    async fn check_reach(&self, principal: &Principal, request: &SendMessage) -> Result<()> {
+        if principal.reach.is_everything() {
+            return Ok(());
+        }
+        let given = |id: Option<&str>| id.map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
+        if let Some(id) = given(request.conversation_id.as_deref()) {
+            let id = id.parse().map_err(|_| Error::NotFound("Conversation"))?;
+            crate::conversations::reached(&mut self.store.reader().await?, principal, id).await?;
+        } else if let Some(id) = given(request.channel_id.as_deref()) {
+            let reached = id.parse().is_ok_and(|id: ChannelId| principal.reaches_channel(id));
+            return if reached { Ok(()) } else { Err(Error::NotFoundText("Channel not found.")) };
+        }
+        Ok(())
     }
 
     async fn send_draft(
@@ -134,6 +152,10 @@ impl Engine {
         let person = Some(principal.user_id);
         let (id, priority) = self.queue_draft(&mut tx, organisation, person, request, draft, fetched).await?;
         let mut stored = messages::find_message(&mut tx, organisation, id).await?;
+        // However the conversation was found.
+        if stored.as_ref().is_some_and(|stored| !principal.reaches_channel(stored.channel_id)) {
+            return Err(Error::NotFoundText("Channel not found."));
+        }
         if let Some(stored) = &mut stored {
             self.show_media(&mut tx, organisation, &mut stored.media).await?;
             let before = self.estimates.queued(stored.account_id, priority);
@@ -325,6 +347,7 @@ fn check_with_provider(
     match platform {
         Platform::Whatsapp => whatsapp::payload(&message).map(|_| ()),
         Platform::Telegram => telegram::request(&message).map(|_| ()),
+        Platform::Widget => widgets::check_sendable(&message),
         Platform::Other => Err(Unsendable::new("channel_id", "Messages cannot be sent over this channel.")),
     }
 }

@@ -46,6 +46,15 @@ impl Engine {
         account: Option<AccountId>,
     ) -> Result<Line> {
         let target = of_conversation(db, organisation, conversation).await?;
+        if target.channel.platform == Platform::Widget {
+            // There is nobody to ask.
+            return Ok(Line {
+                platform: Platform::Widget,
+                account: String::new(),
+                credentials: Credentials::default(),
+                recipient: target.recipient,
+            });
+        }
         let id = match account {
             Some(id) => id,
             None => sending_account(db, &target.channel).await?,
@@ -63,10 +72,11 @@ impl Engine {
 
     /// Shows the sender that a message, and what came before it, was read; `typing` also that an answer is coming.
     pub async fn read_message(&self, principal: &Principal, id: MessageId, typing: bool) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
         let message = messages::find_message(&mut db, organisation, id).await?;
+        let message = message.filter(|message| principal.reaches_channel(message.channel_id));
         let message = message.ok_or(Error::NotFound("Message"))?;
         if message.direction != Direction::Inbound {
             return Err(Invalid::one("id", "Only messages that came in can be marked as read."));
@@ -75,10 +85,14 @@ impl Engine {
             self.line(&mut db, organisation, message.conversation_id, Some(message.account_id)).await?;
         drop(db);
         if line.platform != Platform::Whatsapp {
+            let reason = match line.platform {
+                Platform::Telegram => "Telegram has no read receipts for bots.",
+                _ => "Chat widgets show no read receipts to visitors.",
+            };
             return Err(Error::CapabilityMissing {
                 provider: line.platform,
                 field: "id".into(),
-                reason: "Telegram has no read receipts for bots.".into(),
+                reason: reason.into(),
             });
         }
         if message.occurred_at < self.clock.now().minus(RECEIPT_AGE) {
@@ -93,10 +107,15 @@ impl Engine {
 
     /// Shows the other side that an answer is being written.
     pub async fn show_typing(&self, principal: &Principal, id: ConversationId) -> Result<()> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
+        crate::conversations::reached(&mut db, principal, id).await?;
         let line = self.line(&mut db, organisation, id, None).await?;
+        if line.platform == Platform::Widget {
+            self.typing.show(id);
+            return Ok(());
+        }
         if line.platform == Platform::Telegram {
             drop(db);
             let shown = self.telegram.typing(line.bot_token(), &line.recipient).await;

@@ -16,6 +16,7 @@ use super::SendMessage;
 use super::draft::required_without_conversation;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
+use crate::{rules, widgets};
 
 /// Where a message goes.
 pub(super) struct Target {
@@ -158,6 +159,7 @@ const fn reaches(platform: Platform, kind: IdentityKind) -> bool {
         (platform, kind),
         (Platform::Whatsapp, IdentityKind::WaId | IdentityKind::Bsuid)
             | (Platform::Telegram, IdentityKind::Telegram)
+            | (Platform::Widget, IdentityKind::Widget)
     )
 }
 
@@ -190,6 +192,12 @@ pub(crate) fn identity(platform: Platform, wa_id: &str) -> Result<Identity> {
             .filter(|id| *id > 0)
             .map(|id| Identity::new(IdentityKind::Telegram, id.to_string()))
             .ok_or_else(|| Invalid::one("wa_id", "The wa id field must be a Telegram user id, digits only.")),
+        Platform::Widget => {
+            let mut invalid = Invalid::default();
+            rules::text(&mut invalid, "wa_id", wa_id, widgets::LONGEST_SUBJECT);
+            invalid.check()?;
+            Ok(Identity::new(IdentityKind::Widget, wa_id))
+        }
         Platform::Other => Err(Invalid::one("channel_id", "Messages cannot be sent over this channel.")),
     }
 }

@@ -2,11 +2,14 @@
 
 use jiff::tz::TimeZone;
 use kabar_domain::OrganisationId;
-use kabar_domain::hours::{DAYS, span};
+use kabar_domain::hours::{DAYS, HOLIDAYS, holiday, span};
 use serde_json::Value;
 
 use crate::error::Invalid;
 use crate::rules;
+
+/// Dates in one place's hours at most.
+const MOST_HOLIDAYS: usize = 1_000;
 
 pub(super) fn name(invalid: &mut Invalid, name: Option<String>) -> String {
     let name = name.map(|name| name.trim().to_owned()).unwrap_or_default();
@@ -18,7 +21,7 @@ pub(super) fn name(invalid: &mut Invalid, name: Option<String>) -> String {
 }
 
 /// A slug must not pass for an id: requests name an organisation by either.
-pub(super) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
+pub(crate) fn slug(invalid: &mut Invalid, slug: Option<String>) -> String {
     let slug = slug.unwrap_or_default();
     let plain = slug.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if slug.is_empty() {
@@ -51,7 +54,8 @@ pub(super) fn settings(invalid: &mut Invalid, settings: Value) -> Value {
 }
 
 /// Days (`mon` to `sun`) with the spans they are open, or null: `{"mon": [{"open": "08:00", "close": "17:00"}]}`.
-/// A span may also be a pair, `["08:00", "17:00"]`, and may end after midnight.
+/// A span may also be a pair, `["08:00", "17:00"]`, and may end after midnight. `holidays` are dates on which it stays
+/// shut.
 pub(crate) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
     const FIELD: &str = "operating_hours";
     let Some(hours) = hours else { return };
@@ -59,8 +63,22 @@ pub(crate) fn operating_hours(invalid: &mut Invalid, hours: Option<&Value>) {
         return invalid.add(FIELD, "The operating hours field must be an object.");
     };
     for (day, spans) in days {
-        if !DAYS.contains(&day.as_str()) {
-            invalid.add(FIELD, format!("`{day}` is not a day; the days are {}.", DAYS.join(", ")));
+        if day == HOLIDAYS {
+            let dates = spans.as_array().filter(|dates| dates.len() <= MOST_HOLIDAYS);
+            if !spans.is_null()
+                && !dates.is_some_and(|dates| dates.iter().all(|date| holiday(date).is_some()))
+            {
+                let field = format!("{FIELD}.{day}");
+                invalid.add(
+                    &field,
+                    format!("The {field} field must be null or a list of up to {MOST_HOLIDAYS} dates, as 2026-12-25."),
+                );
+            }
+        } else if !DAYS.contains(&day.as_str()) {
+            invalid.add(
+                FIELD,
+                format!("`{day}` is not a day; the days are {}, and {HOLIDAYS}.", DAYS.join(", ")),
+            );
         } else if !(spans.is_null()
             || spans.as_array().is_some_and(|spans| spans.iter().all(|given| span(given).is_some())))
         {
@@ -91,6 +109,8 @@ mod tests {
             json!({"mon": null, "tue": []}),
             json!({"mon": [{"open": "08:00", "close": "12:00"}, {"open": "13:00", "close": "24:00"}]}),
             json!({"fri": [["22:00", "06:00"]]}),
+            json!({"mon": [["08:00", "17:00"]], "holidays": ["2026-12-25", "2027-01-01"]}),
+            json!({"holidays": null}),
         ] {
             assert!(errors(|e| operating_hours(e, Some(&right))).is_empty(), "{right}");
         }
@@ -105,6 +125,10 @@ mod tests {
             json!({"mon": [["08:60", "17:00"]]}),
             json!({"mon": [["24:00", "17:00"]]}),
             json!({"mon": [["08:00", "24:01"]]}),
+            json!({"holidays": "2026-12-25"}),
+            json!({"holidays": ["25-12-2026"]}),
+            json!({"holidays": ["2026-02-30"]}),
+            json!({"holidays": [20_261_225]}),
         ] {
             assert!(!errors(|e| operating_hours(e, Some(&wrong))).is_empty(), "{wrong}");
         }

@@ -29,7 +29,7 @@ fn outbound_message(lease: &Leased) -> Result<OutboundMessage, SendFailure> {
         let fits = |kind| match lease.platform {
             Platform::Whatsapp => matches!(kind, IdentityKind::WaId | IdentityKind::Bsuid),
             Platform::Telegram => kind == IdentityKind::Telegram,
-            Platform::Other => false,
+            Platform::Widget | Platform::Other => false,
         };
         let identity = lease.recipients.iter().find(|identity| fits(identity.kind)).ok_or_else(|| {
             refuse(
@@ -58,6 +58,11 @@ fn outbound_message(lease: &Leased) -> Result<OutboundMessage, SendFailure> {
 
 impl Engine {
     pub(super) async fn call_provider(&self, lease: &Leased) -> Result<Accepted, SendFailure> {
+        if lease.platform == Platform::Widget {
+            // The visitor's page reads it from here: it is sent by being stored.
+            let provider_message_id = lease.message_id.to_string();
+            return Ok(Accepted { provider_message_id, recipient: None });
+        }
         let message = outbound_message(lease)?;
         let broken = |detail: String| SendFailure {
             error: ProviderError {

@@ -13,13 +13,14 @@ impl Engine {
     /// Takes back a message that waits: for its turn, its time, or another attempt after one that certainly sent
     /// nothing.
     pub async fn cancel_message(&self, principal: &Principal, id: MessageId) -> Result<messages::Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let taken = outbound::cancel(&mut tx, organisation, id).await?;
-        let message =
-            messages::find_message(&mut tx, organisation, id).await?.ok_or(Error::NotFound("Message"))?;
+        let message = messages::find_message(&mut tx, organisation, id).await?;
+        let message = message.filter(|message| principal.reaches_channel(message.channel_id));
+        let message = message.ok_or(Error::NotFound("Message"))?;
         if !taken {
             return Err(Error::Conflict(match (message.direction, message.status) {
                 (Direction::Inbound, _) => {

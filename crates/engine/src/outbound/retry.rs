@@ -18,9 +18,11 @@ impl Engine {
     /// Queues a message again that failed, or of which nobody knows whether it was sent: the person who asks for it
     /// has decided that it was not.
     pub async fn retry_message(&self, principal: &Principal, id: MessageId) -> Result<messages::Message> {
-        principal.require(Ability::Send)?;
+        principal.require_in_channels(Ability::Send)?;
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
+        let found = messages::find_message(&mut tx, organisation, id).await?;
+        found.filter(|message| principal.reaches_channel(message.channel_id)).ok_or_else(not_found)?;
         self.requeue_message(&mut tx, organisation, id).await?;
         let mut message = messages::find_message(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         message.outlook = outbound::outlook(&mut tx, organisation, id, None, self.clock.now()).await?;

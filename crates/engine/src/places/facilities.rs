@@ -161,10 +161,11 @@ impl Engine {
         query: FacilityQuery,
         page: &PageRequest,
     ) -> Result<Page<Facility>> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut invalid = Invalid::default();
         let (archived, search) = query.place.checked(&mut invalid);
         let filter = facilities::Filter {
+            within: principal.reach.sites.clone(),
             archived,
             search,
             site: id(&mut invalid, "site_id", query.site_id),
@@ -180,9 +181,10 @@ impl Engine {
     }
 
     pub async fn get_facility(&self, principal: &Principal, id: FacilityId) -> Result<Facility> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        facilities::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        let found = facilities::find(&mut db, principal.organisation_id, id).await?;
+        found.filter(|facility| principal.reaches_site(facility.site_id)).ok_or_else(not_found)
     }
 
     pub async fn create_facility(
@@ -190,7 +192,7 @@ impl Engine {
         principal: &Principal,
         mut fields: FacilityFields,
     ) -> Result<Facility> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut invalid = Invalid::default();
@@ -203,6 +205,9 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         vocabularies::bump(&mut tx, organisation).await?;
         refs.apply(&mut tx, organisation, &mut invalid, &mut facility).await?;
+        if !principal.reaches_site(facility.site_id) {
+            rules::selected(&mut invalid, "site_id");
+        }
         invalid.check()?;
         let rows = std::slice::from_ref(&facility);
         let inserted = facilities::insert(&mut tx, organisation, rows).await;
@@ -218,12 +223,14 @@ impl Engine {
         id: FacilityId,
         mut fields: FacilityFields,
     ) -> Result<Facility> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         vocabularies::bump(&mut tx, organisation).await?;
-        let mut facility = facilities::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        let found = facilities::find(&mut tx, organisation, id).await?;
+        let found = found.filter(|facility| principal.reaches_site(facility.site_id));
+        let mut facility = found.ok_or_else(not_found)?;
         let mut invalid = Invalid::default();
         let before = facility.archived_at;
         if let Some(archive) = fields.archived {
@@ -232,6 +239,9 @@ impl Engine {
         let refs = Refs::take(&mut fields);
         fields.apply(&mut invalid, &mut facility);
         refs.apply(&mut tx, organisation, &mut invalid, &mut facility).await?;
+        if !principal.reaches_site(facility.site_id) {
+            rules::selected(&mut invalid, "site_id");
+        }
         invalid.check()?;
         if before.is_some() && facility.archived_at.is_none() {
             let site = sites::find(&mut tx, organisation, facility.site_id).await?;

@@ -2,6 +2,7 @@
 
 use kabar_domain::{CategoryId, FacilityId, OrganisationId, SiteId};
 use kabar_store::{Tx, categories, facilities, sites, vocabularies};
+use kabar_understanding::is_common;
 use uuid::Uuid;
 
 use super::named::Named;
@@ -72,7 +73,8 @@ impl Engine {
         meant: Meant,
         text: &str,
     ) -> Result<bool> {
-        let Some(name) = name(text) else { return Ok(false) };
+        // A noun alone would be every tower, not this one.
+        let Some(name) = name(text).filter(|name| !is_common(name)) else { return Ok(false) };
         vocabularies::bump(tx, organisation).await?;
         let changed = match meant {
             Meant::Site(id) => {

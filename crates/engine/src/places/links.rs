@@ -69,7 +69,7 @@ fn link(account: &Account, text: &str) -> Option<FacilityLink> {
     let url = match account.platform {
         Platform::Whatsapp => format!("https://wa.me/{}?text={text}", account.phone_digits.as_deref()?),
         Platform::Telegram => format!("https://t.me/{}?text={text}", account.username.as_deref()?),
-        Platform::Other => return None,
+        Platform::Widget | Platform::Other => return None,
     };
     Some(FacilityLink {
         platform: account.platform,

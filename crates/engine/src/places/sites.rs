@@ -102,11 +102,11 @@ impl Engine {
         query: PlaceQuery,
         page: &PageRequest,
     ) -> Result<Page<Site>> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut invalid = Invalid::default();
         let (archived, search) = query.checked(&mut invalid);
         invalid.check()?;
-        let filter = sites::Filter { archived, search };
+        let filter = sites::Filter { within: principal.reach.sites.clone(), archived, search };
         let window = page.window(SiteId::from_uuid)?;
         let mut db = self.store.reader().await?;
         let total = sites::count(&mut db, principal.organisation_id, &filter).await?;
@@ -115,9 +115,10 @@ impl Engine {
     }
 
     pub async fn get_site(&self, principal: &Principal, id: SiteId) -> Result<Site> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        sites::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        let found = sites::find(&mut db, principal.organisation_id, id).await?;
+        found.filter(|site| principal.reaches_site(site.id)).ok_or_else(not_found)
     }
 
     pub async fn create_site(&self, principal: &Principal, mut fields: SiteFields) -> Result<Site> {
@@ -149,12 +150,13 @@ impl Engine {
         id: SiteId,
         mut fields: SiteFields,
     ) -> Result<Site> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         vocabularies::bump(&mut tx, organisation).await?;
-        let mut site = sites::find(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
+        let site = sites::find(&mut tx, organisation, id).await?;
+        let mut site = site.filter(|site| principal.reaches_site(site.id)).ok_or_else(not_found)?;
         let mut invalid = Invalid::default();
         let before = site.archived_at;
         if let Some(archive) = fields.archived {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use super::create::organisation;
 use super::fields::Checked;
 use super::history::{self, Step, event};
-use super::{Author, RecordFields, Shown, due, not_found, recurrence};
+use super::{Author, RecordFields, Shown, due, is_reached, not_found, recurrence};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -23,7 +23,8 @@ pub(super) async fn to_change(
     id: RecordId,
 ) -> Result<Record> {
     let organisation = principal.organisation_id;
-    let record = records::find_to_change(tx, organisation, kind, id).await?.ok_or_else(|| not_found(kind))?;
+    let found = records::find_to_change(tx, organisation, kind, id).await?;
+    let record = found.filter(|record| is_reached(principal, record)).ok_or_else(|| not_found(kind))?;
     if let Some(into) = record.merged_into {
         let whole = records::find(tx, organisation, kind, into).await?;
         let number = whole.map(|whole| whole.record.number).unwrap_or_default();
@@ -64,13 +65,16 @@ impl Engine {
         id: RecordId,
         fields: RecordFields,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let mut tx = self.store.begin().await?;
         let mut record = to_change(&mut tx, principal, kind, id).await?;
         let mut invalid = Invalid::default();
         let mut checked = fields.checked(&mut invalid, kind);
         let before = record.clone();
         checked.place(&mut tx, &mut invalid, &mut record).await?;
+        if !is_reached(principal, &record) {
+            crate::rules::selected(&mut invalid, "site_id");
+        }
         invalid.check()?;
         self.change_record(&mut tx, &before, &mut record, checked, Author::from(principal)).await?;
         let shown = self.shown_record(&mut tx, principal.organisation_id, kind, id).await?;

@@ -226,7 +226,7 @@ impl Engine {
         kind: RecordKind,
         fields: RecordFields,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let author = Author::from(principal);
         let mut new = NewRecord {
             organisation_id: principal.organisation_id,
@@ -247,6 +247,9 @@ impl Engine {
         };
         let mut tx = self.store.begin().await?;
         let (status, note) = self.fill(&mut tx, &mut new, fields).await?;
+        if !principal.reach.is_everything() && !new.site_id.is_some_and(|site| principal.reaches_site(site)) {
+            return Err(Invalid::one("site_id", "The selected site id is invalid."));
+        }
         let mut record = self.create_record(&mut tx, new).await?;
         if let Some(status) = status {
             self.move_problem(&mut tx, &mut record, status, note, author).await?;

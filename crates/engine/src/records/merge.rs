@@ -100,6 +100,7 @@ impl Engine {
         records::update(&mut tx, &part).await?;
         let whole = records::find(&mut tx, organisation, KIND, into).await?;
         let whole = whole.ok_or_else(|| not_found(KIND))?.record;
+        self.tell_unmerged(&mut tx, &part, &whole).await?;
         let author = Author::from(principal);
         self.note_step(&mut tx, &part, author, Step::new("unmerged", number(&whole))).await?;
         self.note_step(&mut tx, &whole, author, Step::new("unmerged_from", number(&part))).await?;

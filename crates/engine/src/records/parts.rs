@@ -81,7 +81,7 @@ impl Engine {
         id: RecordId,
         text: Option<String>,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let mut tx = self.store.begin().await?;
         let record = to_change(&mut tx, principal, kind, id).await?;
         let mut invalid = Invalid::default();
@@ -109,7 +109,7 @@ impl Engine {
         id: RecordId,
         new: NewEvidence,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
         let record = to_change(&mut tx, principal, kind, id).await?;
@@ -156,7 +156,7 @@ impl Engine {
         id: RecordId,
         user: Option<String>,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let organisation = principal.organisation_id;
         let mut tx = self.store.begin().await?;
         let record = to_change(&mut tx, principal, kind, id).await?;
@@ -185,7 +185,7 @@ impl Engine {
         id: RecordId,
         user: Option<String>,
     ) -> Result<Shown> {
-        principal.require(Ability::Write)?;
+        principal.require_at_sites(Ability::Write)?;
         let mut tx = self.store.begin().await?;
         let record = to_change(&mut tx, principal, kind, id).await?;
         // Whoever is no member any more may still watch.

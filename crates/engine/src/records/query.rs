@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kabar_domain::hours::midnight;
 use kabar_domain::operations::{ProblemStatus, RecordKind, Severity};
-use kabar_domain::{Ability, Timestamp};
+use kabar_domain::{Ability, SiteId, Timestamp};
 use kabar_store::records::list::{Assignee, Filter, Key, Merged, Order};
 
 use super::create::organisation;
@@ -141,7 +141,7 @@ impl Engine {
         kind: RecordKind,
         query: RecordQuery,
     ) -> Result<Listing> {
-        principal.require(Ability::Read)?;
+        principal.require_at_sites(Ability::Read)?;
         let mut db = self.store.reader().await?;
         let zone = if query.from.is_some() || query.to.is_some() {
             due::zone(&organisation(&mut db, principal.organisation_id).await?)
@@ -159,6 +159,15 @@ impl Engine {
             to: moment_field(&mut invalid, "to", query.to.as_deref(), &zone),
             ..Filter::default()
         };
+        if let Some(reached) = &principal.reach.sites {
+            let asked = std::mem::take(&mut filter.sites);
+            filter.sites =
+                reached.iter().filter(|id| asked.is_empty() || asked.contains(id)).copied().collect();
+            if filter.sites.is_empty() {
+                // No site has this id: nothing is found.
+                filter.sites.push(SiteId::from_uuid(uuid::Uuid::nil()));
+            }
+        }
         if kind == RecordKind::Problem {
             filter.severities =
                 values(&mut invalid, "severity", query.severity.as_deref(), Severity::from_name);

@@ -52,6 +52,10 @@ pub(super) fn refused(failure: &SendFailure, action: Option<&str>) -> Outcome {
             Outcome::Later(after.unwrap_or_default(), Problem { detail, action: BUSY.to_owned() })
         }
         _ => {
+            // The token is of no more use.
+            if matches!(failure.error.code, 0 | 104 | 190) && action.is_none() {
+                return failed(detail, AGAIN);
+            }
             let known = failure.error.action.as_deref().unwrap_or_default();
             failed(detail, format!("{} Then resume the signup.", action.unwrap_or(known)))
         }

@@ -19,7 +19,7 @@ use crate::jobs::Done;
 /// A code's life, by Meta's documents.
 const CODE_LIFE: Duration = Duration::from_secs(30);
 /// Attempts at what is temporary; then a person is asked.
-const ATTEMPTS: i64 = 6;
+const ATTEMPTS: u32 = 6;
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// What the steps after the exchange work with.
@@ -27,6 +27,27 @@ pub(super) struct Ground {
     pub organisation: OrganisationId,
     pub token: String,
     pub waba_id: String,
+}
+
+/// An outcome with its wait, or given up: what is temporary is tried a few times, and a code for as long as it lives.
+fn settled(step: &mut Step, outcome: Outcome) -> Outcome {
+    let is_exchange = step.name == SignupStep::ExchangeCode;
+    match outcome {
+        Outcome::Later(_, problem) if is_exchange => Outcome::Later(Duration::from_secs(1), problem),
+        Outcome::Later(wait, problem) => {
+            step.attempts += 1;
+            if step.attempts >= ATTEMPTS {
+                return Outcome::Failed(explain::given_up(problem));
+            }
+            Outcome::Later(wait.max(Duration::from_secs(1 << step.attempts)).min(LONGEST_WAIT), problem)
+        }
+        // Why it was not exchanged in time, or was used up.
+        Outcome::Failed(problem) if is_exchange && step.detail.is_some() => {
+            let before = step.detail.take().unwrap_or_default();
+            Outcome::Failed(Problem { detail: format!("{} {before}", problem.detail), ..problem })
+        }
+        other => other,
+    }
 }
 
 impl Engine {
@@ -54,22 +75,7 @@ impl Engine {
             let mut secrets = self.open_secrets(&signup)?.unwrap_or_default();
             let outcome = self.take_step(name, &mut signup, &mut secrets).await?;
             failpoint::reach(&format!("signup_{name}_done"));
-            let mut done = Done::Finished;
-            let outcome = match outcome {
-                Outcome::Later(_, problem) if job.attempt >= ATTEMPTS => {
-                    Outcome::Failed(explain::given_up(problem))
-                }
-                Outcome::Later(wait, problem) => {
-                    let wait = wait.max(Duration::from_secs(1 << job.attempt.clamp(0, 6))).min(LONGEST_WAIT);
-                    done = Done::Again(if name == SignupStep::ExchangeCode {
-                        Duration::from_secs(1)
-                    } else {
-                        wait
-                    });
-                    Outcome::Later(wait, problem)
-                }
-                other => other,
-            };
+            let outcome = settled(&mut steps[at], outcome);
             self.note(&mut signup, &mut steps, at, &outcome);
             signup.secrets = match signup.status {
                 SignupStatus::Completed => None,
@@ -82,8 +88,8 @@ impl Engine {
                 return Ok(Done::Finished);
             }
             failpoint::reach(&format!("signup_{name}_noted"));
-            if let Outcome::Later(..) = outcome {
-                return Ok(done);
+            if let Outcome::Later(wait, _) = outcome {
+                return Ok(Done::Again(wait));
             }
         }
         Ok(Done::Finished)
@@ -146,7 +152,7 @@ impl Engine {
             ));
         };
         match step {
-            SignupStep::ExchangeCode => return Ok(self.exchange_code(&app, signup, secrets).await),
+            SignupStep::ExchangeCode => return Ok(self.take_code(&app, signup, secrets).await),
             SignupStep::DebugToken => return Ok(self.debug_token(&app, signup, secrets).await),
             _ => {}
         }
@@ -168,7 +174,7 @@ impl Engine {
         }
     }
 
-    async fn exchange_code(&self, app: &App, signup: &Signup, secrets: &mut Secrets) -> Outcome {
+    async fn take_code(&self, app: &App, signup: &Signup, secrets: &mut Secrets) -> Outcome {
         let Some(code) = secrets.code.as_deref() else {
             return failed("There is no code any more.", explain::AGAIN);
         };

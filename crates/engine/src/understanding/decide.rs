@@ -3,6 +3,7 @@
 use kabar_domain::channel::{ChannelKind, InboxClass};
 use kabar_domain::operations::RecordKind;
 use kabar_store::understanding::Unread;
+use kabar_understanding::templates::SUBJECTS;
 
 use super::read::Reading;
 use crate::operations::OperationsSettings;
@@ -31,6 +32,12 @@ pub(crate) fn in_group(item: &Unread) -> bool {
     item.channel.is_some_and(|channel| channel.kind == ChannelKind::Group)
 }
 
+/// A form in which only the place is filled in, or nothing at all.
+fn says_nothing(reading: &Reading) -> bool {
+    let form = reading.analysis.structured.as_ref();
+    form.is_some_and(|form| SUBJECTS.iter().any(|field| form.errors.contains_key(*field)))
+}
+
 /// Before floods are looked at.
 pub(crate) fn fate(settings: &OperationsSettings, item: &Unread, reading: &Reading) -> Fate {
     let Some(kind) = kind_of(reading.class) else { return Fate::Stay(None) };
@@ -42,6 +49,9 @@ pub(crate) fn fate(settings: &OperationsSettings, item: &Unread, reading: &Readi
     });
     if forbidden.is_some() {
         return Fate::Stay(forbidden);
+    }
+    if says_nothing(reading) {
+        return Fate::Review("its form does not say what it is about");
     }
     if reading.confidence < settings.threshold {
         return Fate::Review("not sure enough to convert it");

@@ -180,7 +180,8 @@ impl Reading {
         let default = item.channel.and_then(|channel| channel.default_site_id);
         let place = place(&analysis, vocabulary, text, default);
         let of_thing = place.thing.as_ref().and_then(|(thing, _)| thing.category_id);
-        Self {
+        let form = analysis.structured.as_ref().map(|form| form.fields.clone()).unwrap_or_default();
+        let mut reading = Self {
             class: class_of(analysis.classification.class),
             confidence: sure(analysis.classification.confidence),
             severity: analysis.severity.as_ref().map(|found| severity_of(found.severity)),
@@ -190,7 +191,11 @@ impl Reading {
             choices: place.choices,
             refined: None,
             analysis,
-        }
+        };
+        // What a form calls by its name is meant before what is read between its lines.
+        let said = |field: &str| form.get(field).map(String::as_str);
+        reading.name(vocabulary, said("location"), said("thing"), said("category"));
+        reading
     }
 
     /// Takes over what these names stand for, where the organisation has them.
@@ -201,15 +206,22 @@ impl Reading {
         thing: Option<&str>,
         category: Option<&str>,
     ) {
+        let mut located = false;
         if let Some(best) = location.and_then(|name| vocabulary.locations.find(name, 1).best)
             && let Some(place) = vocabulary.place(best.key)
             && let Some(found) = site(vocabulary, place.site_id(), best.score)
         {
             self.site = Some(found);
+            // What was read before may stand elsewhere.
+            let here = place.site_id();
+            self.facility
+                .take_if(|facility| vocabulary.thing(&facility.id).is_none_or(|thing| thing.site_id != here));
+            located = true;
         }
         let at = self.site.as_ref().and_then(|site| site.id.parse::<SiteId>().ok());
-        let index = at.and_then(|at| vocabulary.things_at(at)).unwrap_or(&vocabulary.things);
-        if let Some(best) = thing.and_then(|name| index.find(name, 1).best)
+        let at_site = at.and_then(|at| vocabulary.things_at(at));
+        let index = if located { at_site } else { at_site.or(Some(&vocabulary.things)) };
+        if let Some(best) = thing.zip(index).and_then(|(name, index)| index.find(name, 1).best)
             && let Some(facility) = vocabulary.thing(best.key)
         {
             self.facility = Some(Guess::new(best.key, best.name, best.score));

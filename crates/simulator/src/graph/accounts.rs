@@ -12,7 +12,8 @@ use crate::config::Number;
 use crate::params::Params;
 use crate::state::Inner;
 
-pub(super) const APP_ID: &str = "100000000000001";
+/// The one app there is.
+pub const APP_ID: &str = "100000000000001";
 
 /// What the app hears of unless it says otherwise.
 const APP_FIELDS: [&str; 4] = ["messages", "message_template_status_update", "account_update", "history"];

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+pub use accounts::APP_ID;
 pub(crate) use accounts::handshake;
 pub(crate) use error::GraphError;
 pub(crate) use groups::{act as act_in_group, id_of as group_id};

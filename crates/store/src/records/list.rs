@@ -91,7 +91,7 @@ impl Key {
     }
 }
 
-fn values<T: Bind + Copy>(list: &[T]) -> Vec<crate::Value> {
+pub(crate) fn values<T: Bind + Copy>(list: &[T]) -> Vec<crate::Value> {
     list.iter().map(|value| value.value()).collect()
 }
 

@@ -11,7 +11,7 @@ use crate::both;
 use crate::place::Place;
 use crate::support::{clock, organisation};
 
-const ALL: Filter = Filter { status: None, channel: None, contact: None };
+const ALL: Filter = Filter { within: None, status: None, channel: None, contact: None };
 
 fn first<P>(limit: i64) -> Window<P> {
     Window { after: None, offset: 0, limit }
@@ -80,7 +80,7 @@ both! {
             (Some(ConversationStatus::Snoozed), vec![]),
         ] {
             for channel in [None, Some(place.channel)] {
-                let filter = Filter { status, channel, contact: None };
+                let filter = Filter { status, channel, ..ALL };
                 let total = conversations::count(&mut db, organisation, filter).await.unwrap();
                 assert_eq!(total, expected.len() as i64, "{status:?}");
                 let rows = conversations::list(&mut db, organisation, filter, first(10)).await.unwrap();

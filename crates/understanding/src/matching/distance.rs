@@ -48,48 +48,105 @@ pub(super) fn mask(word: &[char]) -> u32 {
     word.iter().fold(0, |mask, letter| mask | 1 << (*letter as u32 % 32))
 }
 
-/// The consonants of a word as an Arabic and a Latin writer would both spell them.
-pub(super) fn skeleton(word: &str) -> String {
-    let mut bones = String::new();
-    let mut letters = word.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let digraph = letters.peek() == Some(&'h');
-        let soft = matches!(letters.peek(), Some('e' | 'i' | 'y'));
-        let bone = match letter {
-            's' | 'c' if digraph => 'S',
-            'k' if digraph => 'K',
-            'g' if digraph => 'G',
-            'p' if digraph => 'f',
-            't' | 'ت' | 'ث' | 'ط' => 't',
-            'd' | 'د' | 'ذ' | 'ض' => 'd',
-            'b' | 'p' | 'ب' => 'b',
-            'j' | 'g' | 'ج' => 'j',
-            'h' | 'ح' | 'ه' => 'h',
-            'خ' => 'K',
-            'r' | 'ر' => 'r',
-            'z' | 'ز' | 'ظ' => 'z',
-            's' | 'س' | 'ص' => 's',
-            'c' if soft => 's',
-            'ش' => 'S',
-            'غ' => 'G',
-            'f' | 'v' | 'ف' => 'f',
-            'k' | 'q' | 'c' | 'x' | 'ق' | 'ك' => 'k',
-            'l' | 'ل' => 'l',
-            'm' | 'م' => 'm',
-            'n' | 'ن' => 'n',
-            _ => continue,
-        };
-        if digraph && matches!(letter, 's' | 'c' | 'k' | 'g' | 'p' | 't' | 'd') {
-            letters.next();
+/// A word as an Arabic and a Latin writer would both spell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bones {
+    /// Its consonants, doubled ones once.
+    pub consonants: String,
+    /// The vowels before each consonant and after the last, as bits.
+    vowels: Vec<u8>,
+}
+
+const A: u8 = 1;
+const E: u8 = 2;
+const I: u8 = 4;
+const U: u8 = 8;
+
+impl Bones {
+    pub(super) fn of(word: &str) -> Self {
+        let mut bones = Bones { consonants: String::new(), vowels: vec![0] };
+        let mut letters = word.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let digraph = letters.peek() == Some(&'h');
+            let soft = matches!(letters.peek(), Some('e' | 'i' | 'y'));
+            match consonant(letter, digraph, soft) {
+                Some(consonant) => {
+                    if digraph && matches!(letter, 's' | 'c' | 'k' | 'g' | 'p' | 't' | 'd') {
+                        letters.next();
+                    }
+                    bones.push(consonant);
+                }
+                None => {
+                    if let Some(last) = bones.vowels.last_mut() {
+                        *last |= vowel(letter);
+                    }
+                }
+            }
         }
-        if !bones.ends_with(bone) {
-            bones.push(bone);
+        if bones.consonants.len() > 2 && bones.consonants.ends_with('h') {
+            bones.consonants.pop();
+            let after = bones.vowels.pop().unwrap_or_default();
+            if let Some(last) = bones.vowels.last_mut() {
+                *last |= after;
+            }
+        }
+        bones
+    }
+
+    fn push(&mut self, consonant: char) {
+        if !self.consonants.ends_with(consonant) {
+            self.consonants.push(consonant);
+            self.vowels.push(0);
         }
     }
-    if bones.len() > 2 && bones.ends_with('h') {
-        bones.pop();
+
+    /// Whether the vowels that the Arabic spelling has may be those of the Latin one: `noor` is نور and not نار.
+    pub(super) fn agree(arabic: &Bones, latin: &Bones) -> bool {
+        let last = arabic.vowels.len() - 1;
+        // An initial alif bears any vowel, and a final ya may be an alif.
+        arabic.consonants == latin.consonants
+            && arabic.vowels.iter().zip(&latin.vowels).enumerate().skip(1).all(|(at, (spelt, heard))| {
+                let may_be = |vowel: u8, sounds: u8| spelt & vowel == 0 || heard & sounds != 0;
+                may_be(A, A | E) && may_be(U, U) && may_be(I, if at == last { I | E | A } else { I | E })
+            })
     }
-    bones
+}
+
+fn vowel(letter: char) -> u8 {
+    match letter {
+        'a' | 'ا' => A,
+        'e' => E,
+        'i' | 'y' | 'ي' => I,
+        'o' | 'u' | 'w' | 'و' => U,
+        _ => 0,
+    }
+}
+
+fn consonant(letter: char, digraph: bool, soft: bool) -> Option<char> {
+    Some(match letter {
+        's' | 'c' if digraph => 'S',
+        'k' if digraph => 'K',
+        'g' if digraph => 'G',
+        'p' if digraph => 'f',
+        't' | 'ت' | 'ث' | 'ط' => 't',
+        'd' | 'د' | 'ذ' | 'ض' => 'd',
+        'b' | 'p' | 'ب' => 'b',
+        'j' | 'g' | 'ج' => 'j',
+        'h' | 'ح' | 'ه' => 'h',
+        'خ' => 'K',
+        'r' | 'ر' => 'r',
+        'z' | 'ز' | 'ظ' => 'z',
+        's' | 'س' | 'ص' => 's',
+        'c' if soft => 's',
+        'ش' => 'S',
+        'غ' => 'G',
+        'f' | 'v' | 'ف' => 'f',
+        'k' | 'q' | 'c' | 'x' | 'ق' | 'ك' => 'k',
+        'l' | 'ل' => 'l',
+        'm' | 'م' => 'm',
+        'n' | 'ن' => 'n',
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -111,8 +168,12 @@ mod tests {
 
     #[test]
     fn both_scripts_have_the_same_bones() {
-        assert_eq!(skeleton("الرياض".trim_start_matches("ال")), skeleton("riyadh"));
-        assert_eq!(skeleton("خالد"), skeleton("khalid"));
+        let same = |arabic: &str, latin: &str| Bones::agree(&Bones::of(arabic), &Bones::of(latin));
+        for (arabic, latin) in [("رياض", "riyadh"), ("خالد", "khalid"), ("نور", "noor"), ("هدي", "huda")]
+        {
+            assert!(same(arabic, latin), "{latin}");
+        }
+        assert!(!same("نار", "noor") && !same("نور", "nasr"));
     }
 
     proptest! {

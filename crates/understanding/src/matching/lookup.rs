@@ -1,6 +1,6 @@
 //! From terms to the names that hold them.
 
-use super::distance::{allowed, distance, mask, skeleton};
+use super::distance::{Bones, allowed, distance, mask};
 use super::terms::{Role, Term, noun_words, read};
 use crate::lexicon::{ByHash, Fnv};
 use crate::text::{Kind, Text};
@@ -29,8 +29,8 @@ pub(super) struct Lookup {
     postings: Vec<Vec<u32>>,
     weights: Vec<f32>,
     vocabulary: Words,
-    words: Vec<(String, u32, bool)>,
-    bones: ByHash<Vec<(u32, bool)>>,
+    words: Vec<(String, u32, bool, Role)>,
+    bones: ByHash<Vec<(u32, bool, Bones)>>,
     /// Nouns of places that the names count or letter: where floors are listed, a floor that is not is no detail.
     pub counted: Vec<u64>,
 }
@@ -66,8 +66,8 @@ impl Lookup {
             let id = *self.ids.entry(term.id).or_insert(known);
             if id == known {
                 self.postings.push(Vec::new());
-                if term.role == Role::Word {
-                    self.words.push((term.word.clone(), id, term.arabic));
+                if !term.word.is_empty() {
+                    self.words.push((term.word.clone(), id, term.arabic, term.role));
                 }
             }
             let postings = &mut self.postings[id as usize];
@@ -112,8 +112,12 @@ impl Lookup {
                 self.weights[*term as usize] = *weight;
             }
         }
-        let mut words: Vec<(Vec<char>, u32)> =
-            self.words.iter().map(|(word, term, _)| (word.chars().collect(), *term)).collect();
+        let mut words: Vec<(Vec<char>, u32)> = self
+            .words
+            .iter()
+            .filter(|(.., role)| *role == Role::Word)
+            .map(|(word, term, ..)| (word.chars().collect(), *term))
+            .collect();
         for (word, id) in noun_words() {
             if let Some(term) = self.ids.get(id) {
                 words.push((word.chars().collect(), *term));
@@ -130,10 +134,11 @@ impl Lookup {
             vocabulary.letters.push(word);
             vocabulary.terms.push(term);
         }
-        for (word, term, arabic) in &self.words {
-            let bones = skeleton(word);
-            if bones.len() > 1 {
-                self.bones.entry(Fnv::of(bones.as_bytes())).or_default().push((*term, *arabic));
+        for (word, term, arabic, _) in &self.words {
+            let bones = Bones::of(word);
+            if bones.consonants.len() > 1 {
+                let of_hash = self.bones.entry(Fnv::of(bones.consonants.as_bytes())).or_default();
+                of_hash.push((*term, *arabic, bones));
             }
         }
     }
@@ -143,11 +148,11 @@ impl Lookup {
         let mut resolved: Vec<Resolved> = Vec::with_capacity(terms.len());
         for term in terms {
             let mut found: Resolved = exact(term).into_iter().collect();
-            if term.role == Role::Word && found.is_empty() {
+            if found.is_empty() && term.role == Role::Word {
                 self.near(&term.word, &mut found);
-                if found.is_empty() {
-                    self.across(term, &mut found);
-                }
+            }
+            if found.is_empty() && !term.word.is_empty() {
+                self.across(term, &mut found);
             }
             resolved.push(found);
         }
@@ -184,12 +189,15 @@ impl Lookup {
 
     /// Words of the other script with the same consonants.
     fn across(&self, term: &Term, found: &mut Resolved) {
-        let bones = skeleton(&term.word);
-        if bones.len() > 1
-            && let Some(words) = self.bones.get(&Fnv::of(bones.as_bytes()))
+        let bones = Bones::of(&term.word);
+        if bones.consonants.len() > 1
+            && let Some(words) = self.bones.get(&Fnv::of(bones.consonants.as_bytes()))
         {
-            found
-                .extend(words.iter().filter(|(_, arabic)| *arabic != term.arabic).map(|(id, _)| (*id, 0.88)));
+            let same = |(_, arabic, other): &&(u32, bool, Bones)| {
+                *arabic != term.arabic
+                    && if *arabic { Bones::agree(other, &bones) } else { Bones::agree(&bones, other) }
+            };
+            found.extend(words.iter().filter(same).map(|(id, ..)| (*id, 0.88)));
             found.truncate(6);
         }
     }

@@ -19,6 +19,11 @@ pub(crate) use terms::{is_counted, noun_at};
 
 use crate::text::Text;
 
+/// Whether a name is nothing but common nouns: `tower`, `lantai`, `المبنى`. It tells no place or thing from its like.
+pub fn is_common(name: &str) -> bool {
+    read(&Text::verbatim(name), false).iter().all(|term| term.role == Role::Noun)
+}
+
 /// A name to match against.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -22,7 +22,7 @@ pub(super) struct Term {
     pub role: Role,
     /// Of what the term says; the same in all languages for nouns and tells.
     pub id: u64,
-    /// A word's normal form; empty for the others.
+    /// A word's normal form, and that of a noun that is one word: `النور` is a lamp and a name.
     pub word: String,
     /// The noun that a tell belongs to, 0 where none is named.
     pub of: u64,
@@ -285,6 +285,12 @@ impl Reader<'_, '_> {
             }
             let role = if found.side { Role::Tell } else { Role::Noun };
             self.push(role, found.id, 0, at, at + length - 1);
+            let arabic = self.token(at).is_some_and(|token| token.script == Script::Arabic);
+            let word =
+                if length == 1 && role == Role::Noun { self.word(at).to_owned() } else { String::new() };
+            if let Some(term) = self.terms.last_mut() {
+                (term.word, term.arabic) = (word, arabic);
+            }
             return Some(at + length);
         }
         None
@@ -316,15 +322,41 @@ impl Reader<'_, '_> {
             && let Some(letter) = letter(end)
         {
             self.push(Role::Noun, found.id, 0, at, at);
+            // `gensett` is a slip; `blockK` is not.
+            if stem.ends_with(end) && !self.ends_in_capital(at) {
+                return Some(at + 1);
+            }
             self.tell(&letter.to_string(), at, at, None);
             return Some(at + 1);
         }
         None
     }
 
+    fn ends_in_capital(&self, at: usize) -> bool {
+        let original = self.token(at).map_or("", |token| self.text.original(token));
+        let mut letters = original.chars().rev();
+        letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase)
+    }
+
+    /// The Arabic article before a name in Latin letters, assimilated or not: `Al Noor`, `An-Nur`.
+    fn is_article(&self, at: usize) -> bool {
+        let next =
+            if self.token(at + 1).is_some_and(|next| self.text.norm(next) == "-") { at + 2 } else { at + 1 };
+        let Some(name) = self.token(next).filter(|next| next.kind == Kind::Word) else { return false };
+        let name = self.text.norm(name);
+        name.len() > 2
+            && match self.word(at) {
+                "al" | "el" => true,
+                assimilated @ ("an" | "ar" | "as" | "ash" | "ad" | "az" | "ath") => {
+                    name.starts_with(&assimilated[1..])
+                }
+                _ => false,
+            }
+    }
+
     fn plain(&mut self, at: usize, token: &Token) -> usize {
         let word = self.word(at);
-        if !STOP.contains(&word) {
+        if !STOP.contains(&word) && !self.is_article(at) {
             let (word, id) = (word.to_owned(), hash(b' ', word));
             let arabic = token.script == Script::Arabic;
             self.terms.push(Term { role: Role::Word, id, word, of: 0, arabic, first: at, last: at });

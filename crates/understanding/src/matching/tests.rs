@@ -74,6 +74,31 @@ fn a_floor_that_is_not_listed_is_in_its_building() {
 }
 
 #[test]
+fn a_doubled_last_letter_is_a_slip_and_a_capital_one_a_block() {
+    assert_eq!(found(&["Genset 2", "Genset 3"], "gensett 2").as_deref(), Some("Genset 2"));
+    assert_eq!(found(&["Genset 2"], "gensett 3"), None);
+    assert_eq!(found(&["Block K", "Block B"], "blockK").as_deref(), Some("Block K"));
+}
+
+#[test]
+fn names_are_known_in_the_other_script_by_consonants_and_vowels() {
+    let places = ["Masjid Al Noor", "Masjid Al Huda", "مدرسة الفارابي", "An-Najah School"];
+    for (query, wanted) in [
+        ("مسجد النور", "Masjid Al Noor"),
+        ("masjid noor", "Masjid Al Noor"),
+        ("مسجد الهدى", "Masjid Al Huda"),
+        ("Al Farabi school", "مدرسة الفارابي"),
+        ("مدرسة النجاح", "An-Najah School"),
+    ] {
+        assert_eq!(found(&places, query).as_deref(), Some(wanted), "{query}");
+    }
+    for query in ["مسجد النار", "مسجد النصر", "masjid huda 2", "مدرسة الفرابي الجديدة"]
+    {
+        assert_eq!(found(&places, query), None, "{query}");
+    }
+}
+
+#[test]
 fn equals_are_no_match() {
     let twins = Index::new([Entry::new("1", "Gudang"), Entry::new("2", "Warehouse")]);
     let found = twins.find("gudang", 5);
@@ -145,4 +170,14 @@ fn one_place_is_one_name_in_every_spelling() {
     assert!(same("Room A-12", "ruang a12"));
     assert!(!same("Building 2 floor 3", "Building 3 floor 2"));
     assert!(!same("Genset 2", "Genset 3"));
+}
+
+#[test]
+fn a_noun_alone_tells_no_place_from_its_like() {
+    for common in ["twr", "Gedung", "lantai", "مبنى"] {
+        assert!(is_common(common), "{common}");
+    }
+    for name in ["gedung belakang", "Tower 2", "si gudang besar", "lt 2"] {
+        assert!(!is_common(name), "{name}");
+    }
 }

@@ -27,7 +27,7 @@ use crate::classify::Class;
 use crate::language::Language;
 
 pub use built_in::built_in;
-pub use read::{parse, render, validate};
+pub use read::{SUBJECTS, parse, render, validate};
 
 /// What a field may hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,9 @@ const AFTER: [char; 6] = [':', '=', '：', '﹕', '-', '–'];
 /// In bytes.
 const LONGEST_LABEL: usize = 120;
 
+/// The fields that say what a message is about, which needs no label after a marker.
+pub const SUBJECTS: [&str; 2] = ["problem", "work"];
+
 /// A line as label and value, if a field has that label.
 fn labelled<'d, 't>(line: &'t str, definition: &'d Definition) -> Option<(&'d Field, &'t str)> {
     let bare = line.trim().trim_start_matches(AROUND).trim_start();
@@ -77,6 +80,29 @@ fn after_marker<'t>(text: &'t str, definition: &Definition) -> Option<&'t str> {
     definition.markers.iter().find(same).map(|_| rest.trim_start_matches(['*', ':']))
 }
 
+/// Where a mark stands after which a label follows in the same line.
+fn next_label(line: &str, definition: &Definition) -> Option<(usize, char)> {
+    line.char_indices()
+        .filter(|(_, c)| matches!(c, '|' | ';' | '؛'))
+        .find(|(at, c)| labelled(&line[at + c.len_utf8()..], definition).is_some())
+}
+
+/// What is said before the first label: `#problem AC leaking` needs none.
+fn before_labels(body: &str, definition: &Definition) -> String {
+    let mut said = Vec::new();
+    for line in body.lines() {
+        if labelled(line, definition).is_some() {
+            break;
+        }
+        let cut = next_label(line, definition);
+        said.push(line[..cut.map_or(line.len(), |(at, _)| at)].trim());
+        if cut.is_some() {
+            break;
+        }
+    }
+    said.join("\n").trim().to_owned()
+}
+
 /// Values by field, in a definition's terms. Lines without a label go on with the value before them; a label may also
 /// stand after `|` or `;` within a line.
 fn read(body: &str, definition: &Definition) -> Vec<(String, String)> {
@@ -85,11 +111,7 @@ fn read(body: &str, definition: &Definition) -> Vec<(String, String)> {
     for line in body.lines() {
         let mut rest = line;
         loop {
-            let cut = rest
-                .char_indices()
-                .filter(|(_, c)| matches!(c, '|' | ';' | '؛'))
-                .find(|(at, c)| labelled(&rest[at + c.len_utf8()..], definition).is_some());
-            let (part, next) = match cut {
+            let (part, next) = match next_label(rest, definition) {
                 Some((at, c)) => (&rest[..at], Some(&rest[at + c.len_utf8()..])),
                 None => (rest, None),
             };
@@ -128,7 +150,12 @@ pub fn parse(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Op
     }
     let marked = allowed().find_map(|definition| Some((definition, after_marker(text, definition)?)));
     let (definition, values) = if let Some((definition, body)) = marked {
-        (definition, read(body, definition))
+        let mut values = read(body, definition);
+        let subject = definition.fields.iter().find(|field| SUBJECTS.contains(&field.name.as_str()));
+        if let Some(subject) = subject.filter(|field| !values.iter().any(|(name, _)| *name == field.name)) {
+            values.push((subject.name.clone(), before_labels(body, definition)));
+        }
+        (definition, values)
     } else {
         if !text.contains(AFTER) {
             return None;

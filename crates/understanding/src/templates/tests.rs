@@ -22,6 +22,20 @@ fn marks_around_labels_do_not_matter() {
 }
 
 #[test]
+fn what_follows_a_marker_is_what_it_is_about() {
+    for (text, field, said) in [
+        ("#problem AC leaking in Building A", "problem", "AC leaking in Building A"),
+        ("#masalah AC bocor\nairnya banyak\nLokasi: Lobby", "problem", "AC bocor\nairnya banyak"),
+        ("#update: filter diganti | Lokasi: Lobby", "work", "filter diganti"),
+        ("#problem light\nProblem: lamp", "problem", "lamp"),
+    ] {
+        assert_eq!(parse(text, &[], None).expect(text).fields[field], said, "{text}");
+    }
+    assert_eq!(validate("#problem AC leaking", &[], None).missing, ["location"]);
+    assert_eq!(validate("#problem", &[], None).missing, ["location", "problem"]);
+}
+
+#[test]
 fn errors_are_told_per_field() {
     let text = "#update\nLocation: Lobby\nProgress: half\nDate: soon";
     let found = validate(text, &[], None);

@@ -1,5 +1,6 @@
 //! Training the weights and measuring them. Not part of the library as others see it.
 
+mod aside;
 mod augment;
 mod learn;
 pub mod names;
@@ -37,14 +38,25 @@ mod tests {
         assert!(figures.calibration_error() <= 0.06, "{}", figures.page());
     }
 
-    // Severities are held to their targets; the classes to a little less than is reached, so that they only rise.
-    const FLOOR_F1: f64 = 0.88;
+    // Within one level is the target; the others are a little less than is reached, so that they only rise.
+    const FLOOR_F1: f64 = 0.89;
     const FLOOR_NEAR: f64 = 0.97;
-    const FLOOR_EXACT: f64 = 0.75;
+    const FLOOR_EXACT: f64 = 0.76;
 
     #[test]
     fn slipped_names_are_found_and_absent_ones_are_not() {
         let found = super::names::measure();
         assert!(found.top >= 0.95 && found.false_matches <= 0.02, "{found:?}");
+        let found = super::names::measure_scripts();
+        assert!(found.top >= 0.95 && found.false_matches <= 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn categories_and_people_are_found_no_worse_than_reported() {
+        let phrases = read(&home()).expect("the data is readable");
+        let (_, first, among) = super::aside::categories(&phrases, Split::Test);
+        assert!(first >= 0.69 && among >= 0.76, "{first:.3} {among:.3}");
+        let (found, wrong) = super::aside::persons();
+        assert!(found >= 0.93 && wrong <= 0.01, "{found:.3} {wrong:.3}");
     }
 }

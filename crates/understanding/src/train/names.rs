@@ -123,3 +123,84 @@ pub fn measure() -> Matching {
         false_matches: share(found, absent.len()),
     }
 }
+
+/// Nouns and names as both scripts have them.
+const TWO_SCRIPTS: [(&str, &str); 5] =
+    [("Masjid", "مسجد"), ("School", "مدرسة"), ("Hospital", "مستشفى"), ("Tower", "برج"), ("Building", "مبنى")];
+const TWICE: [(&str, &str); 40] = [
+    ("Al Noor", "النور"),
+    ("Al Huda", "الهدى"),
+    ("Al Salam", "السلام"),
+    ("Al Rahman", "الرحمن"),
+    ("Al Farouq", "الفاروق"),
+    ("Khalid", "خالد"),
+    ("Al Yasmin", "الياسمين"),
+    ("Al Narjis", "النرجس"),
+    ("Al Rabie", "الربيع"),
+    ("Al Fajr", "الفجر"),
+    ("Bilal", "بلال"),
+    ("Al Sahaba", "الصحابة"),
+    ("Tariq", "طارق"),
+    ("Al Nakheel", "النخيل"),
+    ("Al Murooj", "المروج"),
+    ("Al Malaz", "الملز"),
+    ("Al Rawda", "الروضة"),
+    ("Al Hamra", "الحمراء"),
+    ("Salman", "سلمان"),
+    ("Al Faisal", "الفيصل"),
+    ("Al Nasr", "النصر"),
+    ("Al Amal", "الأمل"),
+    ("Al Manar", "المنار"),
+    ("Al Safa", "الصفا"),
+    ("Al Tahrir", "التحرير"),
+    ("Al Zahra", "الزهراء"),
+    ("Hamad", "حمد"),
+    ("Hamid", "حميد"),
+    ("Al Najah", "النجاح"),
+    ("Al Basra", "البصرة"),
+    ("Al Karama", "الكرامة"),
+    ("Al Karam", "الكرم"),
+    ("Saleh", "صالح"),
+    ("Salah", "صلاح"),
+    ("Al Rashid", "الرشيد"),
+    ("Al Murabba", "المربع"),
+    ("Al Wadi", "الوادي"),
+    ("Al Nuzha", "النزهة"),
+    ("Al Khaleej", "الخليج"),
+    ("Nasir", "ناصر"),
+];
+
+/// Names in Latin letters asked for in Arabic ones and the other way round; every second one is not in the list.
+pub fn measure_scripts() -> Matching {
+    let (mut right, mut wrong, mut asked, mut found_absent, mut absent) = (0, 0, 0, 0, 0);
+    for from_arabic in [false, true] {
+        let written = |noun: (&str, &str), name: (&str, &str), arabic: bool| {
+            if arabic { format!("{} {}", noun.1, name.1) } else { format!("{} {}", noun.0, name.0) }
+        };
+        let all = || {
+            let places = (0..TWICE.len()).map(|at| (at, TWO_SCRIPTS[at % 5], TWICE[at]));
+            places.map(|(at, noun, name)| {
+                (at, written(noun, name, !from_arabic), written(noun, name, from_arabic))
+            })
+        };
+        let listed = all().filter(|(at, ..)| at / 5 % 2 == 0);
+        let index = Index::new(listed.map(|(at, name, _)| Entry::new(at.to_string(), name)));
+        for (at, _, query) in all() {
+            let best = index.find(&query, 1).best;
+            if at / 5 % 2 == 0 {
+                asked += 1;
+                right += usize::from(best.is_some_and(|best| best.key == at.to_string()));
+                wrong += usize::from(best.is_some_and(|best| best.key != at.to_string()));
+            } else {
+                absent += 1;
+                found_absent += usize::from(best.is_some());
+            }
+        }
+    }
+    let share = |part: usize, of: usize| part as f64 / of as f64;
+    Matching {
+        top: share(right, asked),
+        wrong: share(wrong, asked),
+        false_matches: share(found_absent, absent),
+    }
+}

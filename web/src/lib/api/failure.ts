@@ -22,6 +22,7 @@ export class Failure extends Error {
   get text(): string {
     if (this.status === BROKEN) return m.failure_page();
     if (this.status === 0) return m.failure_offline();
+    if (this.status === 402) return m.failure_unpaid();
     if (this.status === 403) return m.failure_forbidden();
     if (this.status === 404) return m.failure_missing();
     if (this.status === 429) return m.failure_too_many({ seconds: this.retryAfter ?? 60 });

@@ -1,5 +1,6 @@
 //! A table as people's programs write it: with commas, semicolons or tabs, with or without a byte order mark.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::ROWS;
@@ -36,6 +37,29 @@ fn unfit(message: impl Into<String>) -> crate::Error {
     Invalid::one("file", message)
 }
 
+/// UTF-8, or UTF-16 with a byte order mark: Excel's "Unicode Text". `None` for anything else.
+fn decoded(file: &[u8]) -> Option<Cow<'_, str>> {
+    let unit: fn([u8; 2]) -> u16 = match file {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+            return std::str::from_utf8(file).ok().map(Cow::Borrowed);
+        }
+    };
+    let (units, []) = file[2..].as_chunks::<2>() else { return None };
+    char::decode_utf16(units.iter().map(|bytes| unit(*bytes))).collect::<Result<_, _>>().ok()
+}
+
+/// Excel's first line `sep=;`: the character between the cells, and what follows.
+fn announced(text: &str) -> Option<(u8, &str)> {
+    let (line, rest) = text.split_once('\n')?;
+    match line.trim_end().strip_prefix("sep=")?.as_bytes() {
+        [delimiter] => Some((*delimiter, rest)),
+        _ => None,
+    }
+}
+
 /// The character between the cells: the one the header has most of.
 fn delimiter(text: &str) -> u8 {
     let header = text.lines().next().unwrap_or_default();
@@ -45,11 +69,15 @@ fn delimiter(text: &str) -> u8 {
 
 impl Table {
     pub fn read(file: &[u8], columns: &[&str], required: &[&str]) -> Result<Self> {
-        let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
-        let text =
-            std::str::from_utf8(file).map_err(|_| unfit("The file must be a table (CSV) in UTF-8."))?;
+        let text = decoded(file).ok_or_else(|| {
+            unfit("The file must be a table (CSV) in UTF-8. In Excel, save it as \u{201c}CSV UTF-8\u{201d}.")
+        })?;
+        let (text, delimiter, first) = match announced(&text) {
+            Some((delimiter, rest)) => (rest, delimiter, 3),
+            None => (&*text, delimiter(&text), 2),
+        };
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter(text))
+            .delimiter(delimiter)
             .flexible(true)
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
@@ -78,7 +106,7 @@ impl Table {
                 .zip(&record)
                 .filter(|(name, cell)| !cell.is_empty() && columns.contains(&name.as_str()));
             let cells = cells.map(|(name, cell)| (name.clone(), cell.to_owned())).collect();
-            lines.push(Line { number: index + 2, cells });
+            lines.push(Line { number: index + first, cells });
         }
         let ignored = header.into_iter().filter(|name| !columns.contains(&name.as_str())).collect();
         Ok(Self { lines, ignored })
@@ -112,9 +140,27 @@ mod tests {
     }
 
     #[test]
+    fn excel_has_its_own_ways() {
+        let text = "Name\tCode\r\nمبنى أ\tBA\r\n";
+        let le = text.encode_utf16().flat_map(u16::to_le_bytes);
+        let be = text.encode_utf16().flat_map(u16::to_be_bytes);
+        let announced = "sep=;\r\nname;code\r\nمبنى أ;BA\r\n";
+        for (file, row) in [
+            ([0xff, 0xfe].into_iter().chain(le).collect(), 2),
+            ([0xfe, 0xff].into_iter().chain(be).collect(), 2),
+            (announced.as_bytes().to_vec(), 3),
+        ] {
+            let file: Vec<u8> = file;
+            let table = Table::read(&file, COLUMNS, &["name"]).unwrap();
+            let line = &table.lines[0];
+            assert_eq!((line.number, line.get("name"), line.get("code")), (row, Some("مبنى أ"), Some("BA")));
+        }
+    }
+
+    #[test]
     fn what_is_no_table_is_refused() {
         let long = format!("name\n{}", "x\n".repeat(ROWS + 1));
-        for wrong in [b"".as_slice(), b"{}", b"code\nBA", b"name\n\xff", long.as_bytes()] {
+        for wrong in [b"".as_slice(), b"{}", b"code\nBA", b"name\n\xff", b"\xff\xfen\0a", long.as_bytes()] {
             assert!(Table::read(wrong, COLUMNS, &["name"]).is_err());
         }
         assert_eq!(

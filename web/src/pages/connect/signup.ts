@@ -1,0 +1,16 @@
+import type { components } from '$lib/api/schema';
+import { m } from '$lib/paraglide/messages';
+
+export type Signup = components['schemas']['EmbeddedSignup'];
+export type Step = components['schemas']['EmbeddedSignupStep'];
+
+export const STEPS = ['exchange_code', 'debug_token', 'subscribe_app', 'phone_numbers', 'register', 'sync_templates', 'sync_history'];
+
+/** Before the server has told of any. */
+export const notBegun = (): Step[] => STEPS.map((name, index) => ({ name, status: index === 0 ? 'running' : 'pending' }) as Step);
+
+export const states: Record<string, { label: () => string; kind: 'good' | 'warn' | 'bad' }> = {
+  running: { label: m.signup_running, kind: 'warn' },
+  completed: { label: m.signup_completed, kind: 'good' },
+  failed: { label: m.signup_failed, kind: 'bad' },
+};
