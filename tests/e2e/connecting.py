@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -23,10 +25,11 @@ def sign_in(client: httpx.Client, email: str, password: str, **fields: str) -> h
     return client.post("/login", data={"email": email, "password": password, **fields})
 
 
-def as_admin(kabar: Kabar) -> httpx.Client:
-    client = browser(kabar)
-    assert sign_in(client, Kabar.ADMIN_EMAIL, kabar.keys.admin_password).status_code == 303
-    return client
+@contextlib.contextmanager
+def as_admin(kabar: Kabar) -> Iterator[httpx.Client]:
+    with browser(kabar) as client:
+        assert sign_in(client, Kabar.ADMIN_EMAIL, kabar.keys.admin_password).status_code == 303
+        yield client
 
 
 def create_person(organisation: Organisation, role: str = "agent") -> tuple[str, str]:

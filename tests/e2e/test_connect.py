@@ -7,7 +7,7 @@ import secrets
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import harness
 from api import UNKNOWN_ID, Api, data, refused, serial
@@ -176,7 +176,7 @@ def test_a_person_gives_no_more_than_their_role_has(server, organisation, app, e
         given = data(exchange(code=code_of(answer), redirect_uri=REDIRECT), 200)
         assert given["abilities"] == ["read"]
         # Nothing to give: there is nothing to allow.
-        page = client.get("/connect", params={"app": app["id"], "redirect_uri": REDIRECT, "abilities": "admin"})
+        page = client.get("/connect", params={"app": app["id"], "redirect_uri": REDIRECT, "abilities": "send"})
         assert page.status_code == 200 and 'value="allow"' not in page.text
         forced = client.post(
             "/connect", data=form_of(page) | {"organisation": organisation.id, "answer": "allow"}
@@ -336,38 +336,36 @@ def test_a_slug_is_unique_on_the_server(api, app, new_organisation):
 
 
 @pytest.mark.parametrize(("language", "allow_"), [("en", "Allow"), ("id", "Izinkan"), ("ar", "السماح")])
-def test_in_a_browser_without_script_by_keyboard(server, organisation, tmp_path, language, allow_):
+def test_in_a_browser_without_script_by_keyboard(server, organisation, chromium, language, allow_):
     """From the app's link over signing in to the app's own page, and never a click."""
     listener = httpx.URL(server.base_url).copy_with(path="/healthz")
     app = new_app(organisation.api, redirect_uris=[str(listener)])
     email, password = create_person(organisation, "supervisor")
-    with sync_playwright() as playwright:
-        options = harness.chromium() | {"java_script_enabled": False, "locale": language}
-        context = playwright.chromium.launch_persistent_context(str(tmp_path / "profile"), **options)
-        page = context.new_page()
-        problems = []
-        # Policies that stop something are told there; that there is no icon is not of interest.
-        told = lambda said: said.type == "error" and "Failed to load resource" not in said.text  # noqa: E731
-        page.on("console", lambda said: problems.append(said.text) if told(said) else None)
-        query = httpx.QueryParams({"app": app["slug"], "redirect_uri": str(listener), "abilities": "read,send", "state": "s"})
-        page.goto(f"{server.base_url}/connect?{query}")
-        expect(page.locator("#email")).to_be_focused()
-        page.keyboard.type(email)
+    context = chromium.new_context(java_script_enabled=False, locale=language)
+    page = context.new_page()
+    problems = []
+    # Policies that stop something are told there; that there is no icon is not of interest.
+    told = lambda said: said.type == "error" and "Failed to load resource" not in said.text  # noqa: E731
+    page.on("console", lambda said: problems.append(said.text) if told(said) else None)
+    query = httpx.QueryParams({"app": app["slug"], "redirect_uri": str(listener), "abilities": "read,send", "state": "s"})
+    page.goto(f"{server.base_url}/connect?{query}")
+    expect(page.locator("#email")).to_be_focused()
+    page.keyboard.type(email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+    button = page.get_by_role("button", name=allow_, exact=True)
+    expect(button).to_be_visible()
+    assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
+    for _ in range(10):
         page.keyboard.press("Tab")
-        page.keyboard.type(password)
-        page.keyboard.press("Enter")
-        button = page.get_by_role("button", name=allow_, exact=True)
-        expect(button).to_be_visible()
-        assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
-        for _ in range(10):
-            page.keyboard.press("Tab")
-            if button.evaluate_handle("e => e === document.activeElement").json_value():
-                break
-        expect(button).to_be_focused()
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/healthz?code=*&state=s")
-        assert problems == []
-        context.close()
+        if button.evaluate_handle("e => e === document.activeElement").json_value():
+            break
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/healthz?code=*&state=s")
+    assert problems == []
+    context.close()
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -405,7 +403,7 @@ def test_as_people_look_at_it(server, organisation, new_organisation, open_app, 
     expect(page.get_by_role("radio")).to_have_count(0)
     expect(page.get_by_role("listitem").first).to_be_visible()
     look("one")
-    page.goto(f"{server.base_url}/connect?{query.set('abilities', 'admin')}")
+    page.goto(f"{server.base_url}/connect?{query.set('abilities', 'send')}")
     look("nothing")
     # Another language keeps what is asked for.
     page.get_by_role("link", name="English" if view.language != "en" else "Bahasa Indonesia").click()
@@ -413,21 +411,20 @@ def test_as_people_look_at_it(server, organisation, new_organisation, open_app, 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Meja Layanan Pelanggan")
 
 
-def test_an_app_on_another_origin_gets_its_person_back(server, organisation, tmp_path):
+def test_an_app_on_another_origin_gets_its_person_back(server, organisation, chromium):
     """Browsers hold a form's redirects to `form-action` too."""
     port = harness.free_port()
     app = new_app(organisation.api, redirect_uris=[f"http://127.0.0.1:{port}/cb"])
     email, password = create_person(organisation, "supervisor")
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(str(tmp_path / "profile"), **harness.chromium())
-        page = context.new_page()
-        context.route(f"http://127.0.0.1:{port}/**", lambda route: route.fulfill(body="the app", content_type="text/plain"))
-        query = httpx.QueryParams({"app": app["slug"], "redirect_uri": app["redirect_uris"][0]})
-        page.goto(f"{server.base_url}/connect?{query}")
-        page.fill("#email", email)
-        page.fill("#password", password)
-        page.keyboard.press("Enter")
-        page.get_by_role("button", name="Allow").click()
-        page.wait_for_url(f"http://127.0.0.1:{port}/cb?code=*")
-        expect(page.get_by_text("the app")).to_be_visible()
-        context.close()
+    context = chromium.new_context()
+    page = context.new_page()
+    context.route(f"http://127.0.0.1:{port}/**", lambda route: route.fulfill(body="the app", content_type="text/plain"))
+    query = httpx.QueryParams({"app": app["slug"], "redirect_uri": app["redirect_uris"][0]})
+    page.goto(f"{server.base_url}/connect?{query}")
+    page.fill("#email", email)
+    page.fill("#password", password)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(f"http://127.0.0.1:{port}/cb?code=*")
+    expect(page.get_by_text("the app")).to_be_visible()
+    context.close()

@@ -5,7 +5,7 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import harness
 from api import Api, Organisation, data, refused, serial
@@ -208,27 +208,25 @@ def test_the_language_is_the_browsers_or_the_one_chosen(server):
 
 
 @pytest.mark.parametrize("language", ["en", "id", "ar"])
-def test_in_a_browser_without_script_by_keyboard(server, person, tmp_path, language):
+def test_in_a_browser_without_script_by_keyboard(server, person, chromium, language):
     email, password = person()
-    with sync_playwright() as playwright:
-        options = harness.chromium() | {"java_script_enabled": False, "locale": language}
-        context = playwright.chromium.launch_persistent_context(str(tmp_path / "profile"), **options)
-        page = context.new_page()
-        page.goto(server.base_url + "/login?next=/healthz")
-        expect(page.locator("#email")).to_be_focused()
-        page.keyboard.type(email)
-        page.keyboard.press("Tab")
-        page.keyboard.type("wrong")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_be_visible()
-        # The address is there already; what is wanted is the password.
-        expect(page.locator("#password")).to_be_focused()
-        page.keyboard.type(password)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/healthz")
-        [cookie] = [cookie for cookie in context.cookies() if cookie["name"] == "kabar_session"]
-        assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
-        context.close()
+    context = chromium.new_context(java_script_enabled=False, locale=language)
+    page = context.new_page()
+    page.goto(server.base_url + "/login?next=/healthz")
+    expect(page.locator("#email")).to_be_focused()
+    page.keyboard.type(email)
+    page.keyboard.press("Tab")
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    # The address is there already; what is wanted is the password.
+    expect(page.locator("#password")).to_be_focused()
+    page.keyboard.type(password)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/healthz")
+    [cookie] = [cookie for cookie in context.cookies() if cookie["name"] == "kabar_session"]
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Lax"
+    context.close()
 
 
 def test_a_caller_with_a_token_has_no_csrf_token(server, organisation):
