@@ -7,6 +7,7 @@ import functools
 from typing import Any
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 import harness
@@ -47,6 +48,13 @@ VIEWS = [
     View("ar", "light"),
     View("ar", "dark", phone=True),
 ]
+
+
+def in_every_view(test: Any) -> Any:
+    """With each `view` in turn; over one database, for what is seen does not depend on it."""
+    for names, values, more in (("view", VIEWS, {"ids": str}), ("backend", ["sqlite"], {"indirect": True})):
+        test = pytest.mark.parametrize(names, values, **more)(test)
+    return test
 
 
 @dataclasses.dataclass

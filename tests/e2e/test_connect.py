@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 import harness
 from api import UNKNOWN_ID, Api, data, refused, serial
-from browser import VIEWS, person
+from browser import in_every_view, person
 from connecting import REDIRECT, allow, as_admin, browser, code_of, connect, create_person, form_of, new_app, query_of
 from connecting import sign_in
 from harness import eventually
@@ -368,7 +368,7 @@ def test_in_a_browser_without_script_by_keyboard(server, organisation, chromium,
     context.close()
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_as_people_look_at_it(server, organisation, new_organisation, open_app, tmp_path, view):
     """Each page in each language, light and dark, at both sizes, as a screen reader sees it."""
     other, who = new_organisation("PT Sumber Makmur Abadi"), person(organisation, "agent")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 import harness
-from browser import SESSION, VIEWS, View, person
+from browser import SESSION, View, in_every_view, person
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_only_files_of_the_app_are_served(http):
         assert "root:" not in (text := http.get(path).text) and "[workspace]" not in text
     assert http.post("/app", json={}).status_code == 405
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_the_shell_in_every_language_theme_and_size(open_app, organisation, view):
     app = open_app(view).sign_in(person(organisation))
     page = app.open("/channels")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from api import Api, data, refused
-from browser import VIEWS, person
+from browser import in_every_view, person
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def rows(page, name):
     return page.get_by_role("list", name=name, exact=True).get_by_role("listitem")
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_tokens_in_every_language_theme_and_size(open_app, organisation, view):
     app = open_app(view).sign_in(person(organisation))
     page = app.open("/integrations/api-tokens")
@@ -132,7 +132,7 @@ def test_names_are_text(app, organisation):
     assert page.locator("main img").count() == 0 and app.problems == []
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_apps_in_every_language_theme_and_size(open_app, organisation, view):
     app = open_app(view).sign_in(person(organisation))
     page = app.open("/integrations/apps")

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from api import Organisation, login
 from billing import Customer, Gateway, environment
-from browser import VIEWS, App, View, person
+from browser import App, View, in_every_view, person
 from harness import Kabar, stop_quietly
 
 
@@ -31,7 +31,7 @@ def customer(organisation, gateway):
     return Customer(organisation, gateway)
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_in_every_language_theme_and_size(open_app, organisation, customer, gateway, view):
     who = person(organisation)
     app = open_app(view).sign_in(who)

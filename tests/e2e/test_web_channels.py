@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from api import data
-from browser import VIEWS, person
+from browser import in_every_view, person
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def app(open_app, organisation):
     return open_app().sign_in(person(organisation))
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_channels_in_every_language_theme_and_size(open_app, organisation, view):
     app = open_app(view).sign_in(person(organisation))
     page = app.open("/channels")

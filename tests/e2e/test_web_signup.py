@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 import whatsapp as wa
 from api import data, serial
-from browser import VIEWS, person
+from browser import in_every_view, person
 
 START = "Continue with Facebook"
 
@@ -29,7 +29,7 @@ def popup(app, name=START):
     return opened.value
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_a_number_is_connected_in_spite_of_its_pin(open_app, organisation, number, view):
     app = open_app(view).sign_in(person(organisation))
     page = app.open("/channels/connect")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from api import data, serial
-from browser import VIEWS, View, person
+from browser import View, in_every_view, person
 from harness import eventually
 
 
@@ -23,7 +23,7 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=str)
+@in_every_view
 def test_in_every_language_theme_and_size(open_app, organisation, view):
     made = widget(organisation, **FULL)
     widget(organisation, allowed_origins=[])
