@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 pytest.register_assert_rewrite(
     "api", "billing", "browser", "connecting", "harness", "load", "mail", "operations", "sending", "telegram", "whatsapp"
@@ -20,6 +20,8 @@ from telegram import Hook  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # As long as `eventually` waits.
+    expect.set_options(timeout=15_000)
     config.addinivalue_line("markers", "faults: crashes, full disks and lost databases (deselect with -m 'not faults')")
 
 

@@ -276,6 +276,9 @@ def test_an_expired_token_asks_for_another(shop):
     write(page, "second")
     expect(messages(page)).to_have_text(["first", "second"])
     assert page.evaluate("window.asked") >= 1
+    # It is shown before it is there.
+    [conversation] = api.all("/conversations")
+    eventually(lambda: len(api.all(f"/conversations/{conversation['id']}/messages")) == 2)
     shop.answer("third")
     expect(messages(page).last).to_have_text("third")
     # The browser says of the refused request what it says of all.
