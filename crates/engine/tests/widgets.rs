@@ -120,13 +120,17 @@ impl Shop {
 }
 
 /// What a stream says next, silence aside.
-async fn heard(stream: &mut VisitorStream) -> Told {
-    loop {
-        let told = tokio::time::timeout(Duration::from_secs(30), stream.next()).await.unwrap().unwrap();
-        if let Some(told) = told.into_iter().find(|told| !matches!(told, Told::Silence)) {
-            return told;
+/// The next `count` things that are told; what comes at once may be several.
+async fn heard(stream: &mut VisitorStream, count: usize) -> Vec<Told> {
+    let listen = async {
+        let mut all = Vec::new();
+        while all.len() < count {
+            let told = stream.next().await.unwrap();
+            all.extend(told.into_iter().filter(|told| !matches!(told, Told::Silence)));
         }
-    }
+        all
+    };
+    tokio::time::timeout(Duration::from_secs(30), listen).await.expect("nothing more is told")
 }
 
 both! {
@@ -151,15 +155,16 @@ both! {
         shop.write(&ani, "1", "halo").await;
         let mut stream = engine.stream_visit(ani.clone(), None).await.unwrap();
         let id = shop.answer("ani", "ya?").await;
-        let Told::Message(seen) = heard(&mut stream).await else { panic!("no message") };
+        let told = heard(&mut stream, 1).await;
+        let [Told::Message(seen)] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!((seen.id, seen.body.as_deref(), seen.direction), (id, Some("ya?"), Direction::Outbound));
         assert_eq!(shop.status(id).await, MessageStatus::Sent, "told, but nobody said that it came");
         assert_eq!(engine.begin_visit(&ani, Begin::default()).await.unwrap().unread, 1);
         shop.type_to_somebody().await;
-        assert!(matches!(heard(&mut stream).await, Told::Typing));
+        assert!(matches!(heard(&mut stream, 1).await.as_slice(), [Told::Typing]));
         assert_eq!(shop.status(id).await, MessageStatus::Delivered);
         engine.read_visit(&ani, &id.to_string()).await.unwrap();
-        assert!(matches!(heard(&mut stream).await, Told::Read(read) if read == id));
+        assert!(matches!(heard(&mut stream, 1).await.as_slice(), [Told::Read(read)] if *read == id));
         assert_eq!(shop.status(id).await, MessageStatus::Read);
         assert_eq!(engine.begin_visit(&ani, Begin::default()).await.unwrap().unread, 0);
         // Others can read neither it nor that it is there.
@@ -176,15 +181,16 @@ both! {
         let mut stream = engine.stream_visit(ani.clone(), None).await.unwrap();
         shop.write(&shop.visitor("budi").await, "1", "not for ani").await;
         shop.write(&ani, "1", "halo").await;
-        let Told::Message(seen) = heard(&mut stream).await else { panic!("no message") };
+        let told = heard(&mut stream, 1).await;
+        let [Told::Message(seen)] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!((seen.body.as_deref(), seen.client_id.as_deref()), (Some("halo"), Some("1")));
         let place = stream.position();
         drop(stream);
         let ids = [shop.answer("ani", "satu").await, shop.answer("ani", "dua").await];
         let mut stream = engine.stream_visit(ani, Some(place)).await.unwrap();
-        for id in ids {
-            let told = heard(&mut stream).await;
-            assert!(matches!(&told, Told::Message(seen) if seen.id == id), "{told:?}");
+        let told = heard(&mut stream, 2).await;
+        for (id, told) in ids.into_iter().zip(&told) {
+            assert!(matches!(told, Told::Message(seen) if seen.id == id), "{told:?}");
         }
         shop.server.stop().await;
     }
