@@ -13,7 +13,9 @@ pub(super) fn origin(text: &str) -> Option<String> {
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
-        && url.password().is_none();
+        && url.password().is_none()
+        // Only the first label may stand for any.
+        && !wild.unwrap_or(rest).contains('*');
     if !plain {
         return None;
     }
