@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::data::{Data, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, PathId, Query};
+use crate::html;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -145,26 +146,21 @@ figure{margin:0;padding:4mm;border:1px dashed #999;text-align:center;break-insid
 svg{width:100%;max-width:50mm}b{display:block;font-size:16px;overflow-wrap:anywhere}\
 code{font-size:14px}small{display:block;color:#444}@media print{body{margin:0}@page{margin:10mm}}";
 
-/// What text stands for in HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 fn page(sheet: &QrSheet) -> String {
-    let site = escaped(&sheet.site.name);
+    let site = html::text(&sheet.site.name);
     let mut page = format!(
         "<!doctype html><html><head><meta charset=\"utf-8\"><title>{site}</title><style>{STYLE}</style></head>\
          <body><h1 dir=\"auto\">{site}</h1><main>"
     );
     for entry in &sheet.entries {
-        let code = entry.facility.code.as_deref().map(|code| format!("<code>{}</code>", escaped(code)));
+        let code = entry.facility.code.as_deref().map(|code| format!("<code>{}</code>", html::text(code)));
         page.extend([
             "<figure><a href=\"",
-            &escaped(&entry.url),
+            &html::text(&entry.url),
             "\">",
             &entry.qr.svg(),
             "</a><figcaption><b dir=\"auto\">",
-            &escaped(&entry.facility.name),
+            &html::text(&entry.facility.name),
             "</b>",
             code.as_deref().unwrap_or_default(),
             "<small dir=\"auto\">",
