@@ -3,6 +3,7 @@
 pub mod ai;
 pub mod fetch;
 mod fields;
+mod hex;
 pub mod http;
 mod markup;
 pub mod neoleap;

@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 use url::Url;
 
+use crate::hex::hex;
+
 /// A smaller object is written by one request, a larger one in parts of this size: the smallest S3 takes.
 const PART: usize = 5 << 20;
 /// Parts on their way at once. With the one that fills they bound the memory of one upload.
@@ -357,14 +359,6 @@ async fn blocking<T: Send + 'static>(
         .await
         .map_err(|error| Error::Unavailable(error.to_string()))?
         .map_err(Error::from)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What Meta says of a connection, for the doctor.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::hmac;
 use kabar_domain::outbound::SendFailure;
 use serde_json::{Map, Value};
 
 use super::client::{Client, call, repeatable};
 use super::signup::App;
+use crate::hex::hex;
 
 /// Where webhooks of a number go: its own address, its business account's, or its app's; the first there is counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,10 +32,7 @@ fn each(answer: &Map<String, Value>) -> impl Iterator<Item = &Value> {
 
 fn proof(secret: &str, token: &str) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), token.as_bytes());
-    tag.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
+    hex(tag.as_ref())
 }
 
 impl Client {

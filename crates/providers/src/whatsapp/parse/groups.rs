@@ -8,9 +8,10 @@ use kabar_domain::inbound::{
 use kabar_domain::message::MessageKind;
 use serde_json::Value;
 
-use super::json::{Object, copy_text, hex, into_object, object, text, timestamp};
+use super::json::{Object, copy_text, into_object, object, text, timestamp};
 use super::people::Named;
 use super::{Scope, each, statuses};
+use crate::hex::hex;
 
 pub(super) fn read(scope: &Scope, pointer: &str, field: &str, mut value: Object, out: &mut Vec<Update>) {
     // Where these stand differs between Meta's own examples: in the group, or beside the list.

@@ -6,6 +6,8 @@ use base64::engine::general_purpose::GeneralPurposeConfig;
 use kabar_domain::clock::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::hex::hex;
+
 pub(super) type Object = Map<String, Value>;
 
 /// 2100-01-01T00:00:00Z in microseconds. What claims to be later would lead every list for ever.
@@ -180,15 +182,6 @@ pub(in crate::whatsapp) fn sha256_hex(mut hash: String) -> Option<String> {
     let mut bytes = [0; 36];
     let length = BASE64.decode_slice(hash.as_bytes(), &mut bytes).ok()?;
     (length == 32).then(|| hex(&bytes[..32]))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
-        .map(char::from)
-        .collect()
 }
 
 /// Language codes in one spelling: `en-US` and `en_US` are both seen for one template.
