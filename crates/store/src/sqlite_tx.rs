@@ -72,7 +72,8 @@ impl Writer {
     }
 }
 
-/// A write transaction (`BEGIN IMMEDIATE`); rolled back when dropped before [`SqliteTx::commit`].
+/// A write transaction (`BEGIN IMMEDIATE`); rolled back when dropped before [`SqliteTx::commit`], and what it may have
+/// read of others in its round is committed then.
 #[derive(Debug)]
 pub struct SqliteTx {
     shared: Held<Shared>,
@@ -167,8 +168,15 @@ impl Drop for SqliteTx {
             return;
         }
         let undo = if self.nested { "ROLLBACK TO kabar_shared; RELEASE kabar_shared" } else { "ROLLBACK" };
-        if let Err(error) = blocking(|| self.shared.connection.execute_batch(undo)) {
-            tracing::warn!(%error, "a transaction could not be rolled back");
-        }
+        blocking(|| {
+            if let Err(error) = self.shared.connection.execute_batch(undo) {
+                tracing::warn!(%error, "a transaction could not be rolled back");
+            }
+            if self.nested {
+                // It gave up over what others wrote, perhaps: whoever hears so must find that committed. An error
+                // is told to those who wrote.
+                self.shared.commit().unwrap_or_default();
+            }
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kabar_domain::{OrganisationId, Timestamp};
 use kabar_store::events::NewEvent;
-use kabar_store::{Db, Store, args};
+use kabar_store::{Db, Store, args, organisations};
 
 use crate::support::{clock, organisation};
 
@@ -73,6 +73,35 @@ crate::both! {
         assert_eq!(stored, done);
         let slug = "SELECT 1 FROM organisations WHERE slug = 'undone'";
         assert!(reader.fetch(slug, args![]).await.unwrap().is_empty());
+    }
+
+    async fn whoever_hears_of_a_conflict_finds_what_it_met(store: Store) {
+        let clock = clock();
+        let mut all = Vec::new();
+        for _ in 0..6 {
+            all.push(organisation(&store, &clock).await);
+        }
+        for n in 0..20 {
+            let mut writers = tokio::task::JoinSet::new();
+            for organisation in all.clone() {
+                let store = store.clone();
+                writers.spawn(async move {
+                    let slug = format!("wanted-{n}");
+                    let mut tx = store.begin().await.unwrap();
+                    let sql = "UPDATE organisations SET slug = $1 WHERE id = $2";
+                    if tx.execute(sql, args![&slug, organisation]).await.is_ok() {
+                        tx.commit().await.unwrap();
+                        return true;
+                    }
+                    drop(tx);
+                    let mut reader = store.reader().await.unwrap();
+                    assert!(organisations::by_slug(&mut reader, &slug).await.unwrap().is_some());
+                    false
+                });
+            }
+            let won = writers.join_all().await;
+            assert_eq!(won.into_iter().filter(|won| *won).count(), 1);
+        }
     }
 
     async fn whoever_stops_waiting_holds_up_nobody(store: Store) {
