@@ -218,6 +218,19 @@ def test_killed_at_every_step(backend, make_kabar, new_database, simulator, plac
     assert line.dead() == []
 
 
+def test_what_was_begun_without_knowing_leaves_later(backend, make_kabar, new_database, simulator):
+    """The database committed the start of some attempts, and the answer was lost."""
+    kabar = make_kabar(new_database(backend), simulator=simulator)
+    kabar.environment["KABAR_FAILPOINT"] = "lease_answer:2"
+    kabar.start()
+    line = Line.own(kabar, messages_per_second=50)
+    line.queue_to(recipients(4), each=5)
+    line.once()
+    line.sent_in_order()
+    assert "the answer is lost" in kabar.log(), "the failpoint was not reached"
+    assert line.dead() == []
+
+
 def test_a_restart_does_not_burst(backend, make_kabar, new_database, simulator):
     """How fast a number sends is kept in the database."""
     kabar = make_kabar(new_database(backend), simulator=simulator).start()

@@ -1,8 +1,21 @@
-//! Places at which a test has the process die, as if it were killed there. Release builds have none.
+//! Places at which a test has the process die, as if it were killed there, or an answer go lost. Release builds have none.
+
+use kabar_store::Error as StoreError;
 
 /// Ends the process when `KABAR_FAILPOINT` names this place, `after_lease`, or `after_lease:3` for its third time.
-#[cfg(debug_assertions)]
 pub(crate) fn reach(place: &str) {
+    if is_wanted(place) {
+        std::process::abort();
+    }
+}
+
+/// What came of a commit; lost, though it was made, when `KABAR_FAILPOINT` names this place.
+pub(crate) fn answer(place: &str, committed: Result<(), StoreError>) -> Result<(), StoreError> {
+    if is_wanted(place) { Err(StoreError::Unavailable("the answer is lost".into())) } else { committed }
+}
+
+#[cfg(debug_assertions)]
+fn is_wanted(place: &str) -> bool {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,13 +25,10 @@ pub(crate) fn reach(place: &str) {
         let (name, times) = text.split_once(':').unwrap_or((&text, "1"));
         Some((name.to_owned(), AtomicU32::new(times.parse().unwrap_or(1))))
     });
-    if let Some((name, left)) = wanted
-        && name == place
-        && left.fetch_sub(1, Ordering::SeqCst) == 1
-    {
-        std::process::abort();
-    }
+    wanted.as_ref().is_some_and(|(name, left)| name == place && left.fetch_sub(1, Ordering::SeqCst) == 1)
 }
 
 #[cfg(not(debug_assertions))]
-pub(crate) const fn reach(_place: &str) {}
+const fn is_wanted(_place: &str) -> bool {
+    false
+}

@@ -58,6 +58,20 @@ struct Outcome {
     took: Duration,
 }
 
+impl Outcome {
+    /// The provider was not called.
+    fn never_left(lease: Leased) -> Self {
+        let error = ProviderError {
+            code: 0,
+            title: "The sender came too late to its turn".into(),
+            detail: None,
+            action: Some("Nothing to do: Kabar tries again.".into()),
+        };
+        let failure = SendFailure { error, verdict: Verdict::Retry { after: None } };
+        Self { lease, result: Err(failure), took: Duration::ZERO }
+    }
+}
+
 fn error_text(error: &ProviderError) -> String {
     serde_json::to_string(error).unwrap_or_default()
 }
@@ -96,6 +110,7 @@ impl Engine {
             tokio::spawn(async move { engine.write_outcomes(owner, outcomes).await })
         };
         self.begin_sending(owner).await;
+        let mut doubtful = Vec::new();
         let mut seen = self.clock.now();
         let mut chores_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
@@ -111,7 +126,7 @@ impl Engine {
                 chores_at = tokio::time::Instant::now();
             }
             let begun = tokio::time::Instant::now();
-            let round = self.lease_round(owner, slots.available_permits()).await;
+            let round = self.lease_round(owner, slots.available_permits(), &mut doubtful).await;
             let leased = !round.messages.is_empty();
             for lease in round.messages {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
@@ -238,12 +253,23 @@ impl Engine {
         }
     }
 
-    /// Leases what may leave now, of every account that has something.
-    async fn lease_round(self: &Arc<Self>, owner: Uuid, room: usize) -> outbound::Leases {
+    /// Leases what may leave now, of every account that has something. `doubtful` are attempts of which nobody knows
+    /// whether they were begun, since the answer to their commit is lost; none of them left, and they are given back
+    /// before anything is leased again.
+    async fn lease_round(
+        self: &Arc<Self>,
+        owner: Uuid,
+        room: usize,
+        doubtful: &mut Vec<Outcome>,
+    ) -> outbound::Leases {
         if room == 0 {
             return outbound::Leases::default();
         }
         let work = async {
+            if !doubtful.is_empty() {
+                self.write_batch(owner, doubtful).await?;
+                doubtful.clear();
+            }
             let now = self.clock.now();
             let mut round = outbound::Leases::default();
             let mut ready = Vec::new();
@@ -272,7 +298,10 @@ impl Engine {
                     round.next = Some(round.next.map_or(next, |earliest| earliest.min(next)));
                 }
             }
-            tx.commit().await?;
+            if let Err(error) = failpoint::answer("lease_answer", tx.commit().await) {
+                doubtful.extend(round.messages.into_iter().map(Outcome::never_left));
+                return Err(error);
+            }
             Ok(round)
         };
         let round: Result<outbound::Leases, StoreError> = work.await;
@@ -293,14 +322,7 @@ impl Engine {
         let begun = tokio::time::Instant::now();
         // Who stood still for so long may wake when the lease is over, and somebody else has decided on the message.
         if self.clock.now().since(lease.slot) > LEASE_MARGIN {
-            let error = ProviderError {
-                code: 0,
-                title: "The sender came too late to its turn".into(),
-                detail: None,
-                action: Some("Nothing to do: Kabar tries again.".into()),
-            };
-            let failure = SendFailure { error, verdict: Verdict::Retry { after: None } };
-            return Outcome { lease, result: Err(failure), took: begun.elapsed() };
+            return Outcome::never_left(lease);
         }
         let call = async {
             failpoint::reach("before_call");

@@ -88,7 +88,7 @@ impl Engine {
         }
     }
 
-    async fn write_batch(&self, owner: Uuid, batch: &[Outcome]) -> Result<(), StoreError> {
+    pub(super) async fn write_batch(&self, owner: Uuid, batch: &[Outcome]) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         let now = self.clock.now();
         let mut gathered = Gathered::default();
