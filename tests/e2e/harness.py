@@ -55,9 +55,12 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """One below those the system gives to outgoing connections, so that none of them takes it meanwhile."""
+    while True:
+        port = 10_240 + secrets.randbelow(22_000)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def chromium() -> dict[str, Any]:
