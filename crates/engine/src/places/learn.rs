@@ -73,7 +73,7 @@ impl Engine {
         meant: Meant,
         text: &str,
     ) -> Result<bool> {
-        // A noun alone would be every tower, not this one.
+        // A noun alone would be every tower, and a floor that of every tower.
         let Some(name) = name(text).filter(|name| !is_common(name)) else { return Ok(false) };
         vocabularies::bump(tx, organisation).await?;
         let changed = match meant {

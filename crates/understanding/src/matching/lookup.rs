@@ -1,7 +1,7 @@
 //! From terms to the names that hold them.
 
 use super::distance::{Bones, allowed, distance, mask};
-use super::terms::{Role, Term, noun_words, read};
+use super::terms::{Role, Term, is_ordinary, noun_of, noun_words, read};
 use crate::lexicon::{ByHash, Fnv};
 use crate::text::{Kind, Text};
 
@@ -9,13 +9,34 @@ use crate::text::{Kind, Text};
 #[derive(Debug)]
 pub(super) struct Name {
     pub entry: u32,
-    /// Term number, role and the noun that a tell belongs to.
-    pub terms: Vec<(u32, Role, u64)>,
+    pub parts: Vec<Part>,
     pub weights: Vec<f32>,
     /// Their sum.
     pub weight: f32,
     /// The whole without spaces, for slips across words.
     pub plain: Vec<char>,
+    /// Nouns of places whose numbers tell apart names of the list that go on from this one: where floors of a building
+    /// are listed, one that is not is no detail.
+    pub split_by: Vec<u64>,
+}
+
+/// A term of a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Its number in the list.
+    pub term: u32,
+    pub role: Role,
+    /// The noun that a tell belongs to.
+    pub of: u64,
+    /// Of a noun: its id.
+    pub noun: u64,
+    /// A tell with letters and digits.
+    pub code: bool,
+    pub side: bool,
+    /// A word that need not be a name.
+    pub ordinary: bool,
+    /// A noun without a number where other nouns have theirs: what the name is of.
+    pub head: bool,
 }
 
 /// A term of a text as the terms of the list that it may be, likeliest first.
@@ -31,7 +52,7 @@ pub(super) struct Lookup {
     vocabulary: Words,
     words: Vec<(String, u32, bool, Role)>,
     bones: ByHash<Vec<(u32, bool, Bones)>>,
-    /// Nouns of places that the names count or letter: where floors are listed, a floor that is not is no detail.
+    /// Nouns of places that the names count or letter.
     pub counted: Vec<u64>,
 }
 
@@ -60,7 +81,9 @@ impl Lookup {
         if terms.is_empty() {
             return;
         }
-        let mut of_name = Vec::with_capacity(terms.len());
+        let tells = |of: u64| terms.iter().any(|tell| tell.role == Role::Tell && tell.of == of);
+        let numbered = terms.iter().any(|term| term.role == Role::Tell && term.of != 0);
+        let mut parts = Vec::with_capacity(terms.len());
         for term in &terms {
             let known = self.ids.len() as u32;
             let id = *self.ids.entry(term.id).or_insert(known);
@@ -74,14 +97,25 @@ impl Lookup {
             if postings.last() != Some(&(self.names.len() as u32)) {
                 postings.push(self.names.len() as u32);
             }
-            of_name.push((id, term.role, term.of));
             if term.role == Role::Tell && !self.counted.contains(&term.of) {
                 self.counted.push(term.of);
             }
+            let is_noun = term.role == Role::Noun;
+            parts.push(Part {
+                term: id,
+                role: term.role,
+                of: term.of,
+                noun: if is_noun { term.id } else { 0 },
+                code: term.code,
+                side: noun_of(term.id).is_some_and(|noun| noun.side),
+                ordinary: term.role == Role::Word && is_ordinary(&term.word),
+                head: is_noun && numbered && !tells(term.id),
+            });
         }
         self.names.push(Name {
             entry,
-            terms: of_name,
+            parts,
+            split_by: Vec::new(),
             weights: Vec::new(),
             weight: 0.0,
             plain: plain(&text),
@@ -99,19 +133,20 @@ impl Lookup {
         self.weights = vec![0.0; self.postings.len()];
         for name in &mut self.names {
             name.weights = name
-                .terms
+                .parts
                 .iter()
-                .map(|(term, role, _)| match role {
+                .map(|part| match part.role {
                     Role::Noun => 0.35,
                     Role::Tell => 0.8,
-                    Role::Word => rarity[*term as usize],
+                    Role::Word => rarity[part.term as usize],
                 })
                 .collect();
             name.weight = name.weights.iter().sum();
-            for ((term, ..), weight) in name.terms.iter().zip(&name.weights) {
-                self.weights[*term as usize] = *weight;
+            for (part, weight) in name.parts.iter().zip(&name.weights) {
+                self.weights[part.term as usize] = *weight;
             }
         }
+        self.split();
         let mut words: Vec<(Vec<char>, u32)> = self
             .words
             .iter()
@@ -143,12 +178,32 @@ impl Lookup {
         }
     }
 
+    /// Finds, for each name, which places within it the list tells apart.
+    fn split(&mut self) {
+        let key = |name: &Name, without: u64| {
+            let kept = name.parts.iter().filter(|part| part.of != without && part.noun != without);
+            kept.fold(0_u64, |sum, part| {
+                let of_part = Fnv::of(&part.term.to_le_bytes()) ^ part.of.rotate_left(17);
+                sum.wrapping_add(of_part.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            })
+        };
+        let mut split_by: ByHash<Vec<u64>> = ByHash::default();
+        for name in &self.names {
+            for tell in name.parts.iter().filter(|part| part.role == Role::Tell && part.of != 0) {
+                split_by.entry(key(name, tell.of)).or_default().push(tell.of);
+            }
+        }
+        for name in &mut self.names {
+            name.split_by = split_by.get(&key(name, u64::MAX)).cloned().unwrap_or_default();
+        }
+    }
+
     pub(super) fn resolve(&self, terms: &[Term]) -> Vec<Resolved> {
         let exact = |term: &Term| self.ids.get(&term.id).map(|id| (*id, 1.0));
         let mut resolved: Vec<Resolved> = Vec::with_capacity(terms.len());
         for term in terms {
             let mut found: Resolved = exact(term).into_iter().collect();
-            if found.is_empty() && term.role == Role::Word {
+            if found.is_empty() && term.role == Role::Word && !is_ordinary(&term.word) {
                 self.near(&term.word, &mut found);
             }
             if found.is_empty() && !term.word.is_empty() {
@@ -252,25 +307,25 @@ pub(super) fn windows(terms: &[Term], resolved: &[Resolved], name: &Name) -> Vec
         let holds = move |options: &Resolved| options.iter().any(|(option, _)| *option == term);
         resolved.iter().enumerate().filter(move |(_, options)| holds(options)).map(|(at, _)| at)
     };
-    let Some(rarest) = (0..name.terms.len())
-        .filter(|at| places(name.terms[*at].0).next().is_some())
+    let Some(rarest) = (0..name.parts.len())
+        .filter(|at| places(name.parts[*at].term).next().is_some())
         .max_by(|a, b| name.weights[*a].total_cmp(&name.weights[*b]))
     else {
         return Vec::new();
     };
     let mut windows: Vec<(usize, usize)> = Vec::new();
-    for anchor in places(name.terms[rarest].0).take(8) {
+    for anchor in places(name.parts[rarest].term).take(8) {
         let (mut first, mut last) = (anchor, anchor);
-        for (term, ..) in &name.terms {
-            if let Some(near) = places(*term).min_by_key(|at| at.abs_diff(anchor))
-                && near.abs_diff(anchor) <= name.terms.len() + 1
+        for part in &name.parts {
+            if let Some(near) = places(part.term).min_by_key(|at| at.abs_diff(anchor))
+                && near.abs_diff(anchor) <= name.parts.len() + 1
             {
                 first = first.min(near);
                 last = last.max(near);
             }
         }
         let gap = terms[last].first.saturating_sub(terms[first].last);
-        if gap <= name.terms.len() * 2 + 4 && !windows.contains(&(first, last)) {
+        if gap <= name.parts.len() * 2 + 4 && !windows.contains(&(first, last)) {
             windows.push((first, last));
         }
     }

@@ -11,17 +11,24 @@ mod terms;
 
 use serde::{Deserialize, Serialize};
 
-use compare::{Compared, compare};
+use compare::{As, Compared, compare};
 use lookup::Lookup;
-use terms::{Role, read};
+use terms::{Role, is_inner, is_thing, read};
 
 pub(crate) use terms::{is_counted, noun_at};
 
 use crate::text::Text;
 
-/// Whether a name is nothing but common nouns: `tower`, `lantai`, `المبنى`. It tells no place or thing from its like.
+/// Whether a name tells no place or thing from its like: nothing but common nouns, such as `tower` or `المبنى`, or what
+/// every place has its own of, such as `lantai 3`.
 pub fn is_common(name: &str) -> bool {
-    read(&Text::verbatim(name), false).iter().all(|term| term.role == Role::Noun)
+    let terms = read(&Text::verbatim(name), false);
+    let inner = |term: &terms::Term| match term.role {
+        Role::Noun => is_inner(term.id),
+        Role::Tell => true,
+        Role::Word => false,
+    };
+    terms.iter().all(|term| term.role == Role::Noun) || terms.iter().all(inner)
 }
 
 /// A name to match against.
@@ -164,13 +171,23 @@ impl Index {
         let resolved = self.lookup.resolve(&terms);
         let plain = lookup::plain(&text);
         let mut candidates: Vec<Candidate<'_>> = Vec::new();
+        let mut equal: Vec<&str> = Vec::new();
         for (name, _) in self.lookup.likeliest(&resolved, COMPARED, false) {
             let name = &self.lookup.names[name as usize];
-            let Compared { score, .. } = compare(&terms, &resolved, name, &self.lookup.counted, Some(&plain));
-            match candidates.iter_mut().find(|known| known.position == name.entry as usize) {
+            let Compared { score, .. } =
+                compare(&terms, &resolved, name, As::Name { plain: &plain, counted: &self.lookup.counted });
+            let key = self.entries[name.entry as usize].key.as_str();
+            if name.plain == plain {
+                equal.push(key);
+            }
+            match candidates.iter_mut().find(|known| known.key == key) {
                 Some(known) => known.score = known.score.max(score),
                 None => candidates.push(self.candidate(name.entry as usize, score)),
             }
+        }
+        // A name as it is written is meant before one that says the same in other words.
+        for other in candidates.iter_mut().filter(|other| !equal.is_empty() && !equal.contains(&other.key)) {
+            other.score = other.score.min(1.0 - 2.0 * AHEAD);
         }
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.position.cmp(&b.position)));
         let next = candidates.get(1).map_or(0.0, |next| next.score);
@@ -209,19 +226,25 @@ impl Index {
         }
         let Message { text, terms } = message;
         let resolved = self.lookup.resolve(terms);
+        let things: Vec<u64> = terms.iter().filter(|term| is_thing(term.id)).map(|term| term.id).collect();
         let mut found: Vec<(f32, f32, usize, usize, usize)> = Vec::new();
         for (name, _) in self.lookup.likeliest(&resolved, COMPARED * 2, true) {
             let name = &self.lookup.names[name as usize];
             for (first, mut last) in lookup::windows(terms, &resolved, name) {
                 // A number or letter right after belongs to the name that is meant.
                 while terms.get(last + 1).is_some_and(|next| {
-                    next.role == Role::Tell && next.first <= terms[last].last + 1 && next.of != u64::MAX
+                    next.role == Role::Tell
+                        && next.first <= terms[last].last + 1
+                        && next.of != u64::MAX
+                        && !counts_things(terms, last + 1)
                 }) {
                     last += 1;
                 }
                 let window = first..last + 1;
+                let own = |thing: &u64| name.parts.iter().any(|part| part.noun == *thing);
+                let said = As::Message { other_thing: things.iter().any(|thing| !own(thing)) };
                 let Compared { score, whole, weight } =
-                    compare(&terms[window.clone()], &resolved[window], name, &[], None);
+                    compare(&terms[window.clone()], &resolved[window], name, said);
                 if whole && score >= MEANT + 0.02 {
                     found.push((score, weight, first, last, name.entry as usize));
                 }
@@ -255,6 +278,12 @@ impl Index {
         mentions.sort_by_key(|mention| mention.start);
         mentions
     }
+}
+
+/// Whether a number is how many there are of what follows: `Building A 2 lamps`.
+fn counts_things(terms: &[terms::Term], at: usize) -> bool {
+    let adjacent = |next: &&terms::Term| next.first == terms[at].last + 1;
+    terms[at].of == 0 && terms.get(at + 1).filter(adjacent).is_some_and(|next| is_thing(next.id))
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(super) struct Term {
     pub word: String,
     /// The noun that a tell belongs to, 0 where none is named.
     pub of: u64,
+    /// Of a tell: that it has letters and digits.
+    pub code: bool,
     pub arabic: bool,
     /// Tokens of the text, both included.
     pub first: usize,
@@ -38,6 +40,8 @@ pub(crate) struct Noun {
     pub id: u64,
     /// Of places that are counted or lettered, so that a number after it is a detail of a larger place.
     pub place: bool,
+    /// A place of which every larger one has its own, such as a floor.
+    pub inner: bool,
     /// Tells apart as a letter does.
     pub side: bool,
 }
@@ -83,11 +87,16 @@ const COUNTED: [(&str, &str); 32] = [
     ("ix", "9"),
 ];
 
+const AFTER_ARTICLE: [&str; 18] = [
+    "bit", "few", "lot", "little", "long", "while", "couple", "week", "day", "month", "minute", "second",
+    "big", "small", "huge", "strange", "strong", "new",
+];
+
 struct Nouns {
     words: ByHash<Noun>,
     /// Every way to write a noun, with the noun's id.
     spellings: Vec<(String, u64)>,
-    places: Vec<u64>,
+    kinds: ByHash<Noun>,
 }
 
 fn hash(tag: u8, word: &str) -> u64 {
@@ -110,20 +119,20 @@ fn hash_words<'w>(tag: u8, words: impl Iterator<Item = &'w str>) -> u64 {
 fn nouns() -> &'static Nouns {
     static NOUNS: OnceLock<Nouns> = OnceLock::new();
     NOUNS.get_or_init(|| {
-        let mut nouns = Nouns { words: ByHash::default(), spellings: Vec::new(), places: Vec::new() };
+        let mut nouns = Nouns { words: ByHash::default(), spellings: Vec::new(), kinds: ByHash::default() };
         for line in lines(include_str!("../../data/nouns.txt")) {
             let Some((kind, rest)) = line.split_once(' ') else { continue };
             let Some((name, words)) = rest.split_once(':') else { continue };
-            let noun = Noun { id: hash(b'@', name), place: kind == "place", side: kind == "part" };
-            if noun.place {
-                nouns.places.push(noun.id);
-            }
+            let inner = kind == "inner";
+            let noun =
+                Noun { id: hash(b'@', name), place: inner || kind == "place", inner, side: kind == "part" };
+            nouns.kinds.insert(noun.id, noun);
             for phrase in words.split(',') {
                 let text = Text::verbatim(phrase);
                 let whole: Vec<&str> = text.tokens().iter().map(|token| text.stem(token)).collect();
                 let whole = whole.join(" ");
                 nouns.words.insert(hash(b' ', &whole), noun);
-                if !whole.contains(' ') && (!noun.side || whole.chars().count() > 4) {
+                if !whole.contains(' ') && (!noun.side || whole.chars().count() > 5) {
                     nouns.spellings.push((whole, noun.id));
                 }
             }
@@ -170,9 +179,34 @@ pub(crate) fn is_counted(word: &str) -> bool {
     counted(word).is_some()
 }
 
+/// The common noun of an id.
+pub(super) fn noun_of(id: u64) -> Option<Noun> {
+    nouns().kinds.get(&id).copied()
+}
+
 /// Whether an id is that of a counted or lettered place, such as a floor.
 pub(super) fn is_place(id: u64) -> bool {
-    nouns().places.contains(&id)
+    noun_of(id).is_some_and(|noun| noun.place)
+}
+
+/// Whether an id is that of a place that every larger place has.
+pub(super) fn is_inner(id: u64) -> bool {
+    noun_of(id).is_some_and(|noun| noun.inner)
+}
+
+/// Whether an id is that of equipment.
+pub(super) fn is_thing(id: u64) -> bool {
+    noun_of(id).is_some_and(|noun| !noun.place && !noun.side)
+}
+
+/// Whether a word is an ordinary one of the three languages.
+pub(super) fn is_ordinary(word: &str) -> bool {
+    static ORDINARY: OnceLock<ByHash<&'static str>> = OnceLock::new();
+    let ordinary = ORDINARY.get_or_init(|| {
+        let words = lines(include_str!("../../data/common.txt")).flat_map(str::split_whitespace);
+        words.map(|word| (Fnv::of(word.as_bytes()), word)).collect()
+    });
+    ordinary.get(&Fnv::of(word.as_bytes())) == Some(&word)
 }
 
 fn counted(word: &str) -> Option<&'static str> {
@@ -180,7 +214,7 @@ fn counted(word: &str) -> Option<&'static str> {
 }
 
 /// An Arabic letter that stands for a Latin one in names of blocks and buildings.
-fn letter(word: &str) -> Option<char> {
+fn letter_of(word: &str) -> Option<char> {
     let mut letters = word.chars();
     let (Some(one), None) = (letters.next(), letters.next()) else { return None };
     Some(match one {
@@ -228,13 +262,16 @@ impl Reader<'_, '_> {
     }
 
     fn push(&mut self, role: Role, id: u64, of: u64, first: usize, last: usize) {
-        self.terms.push(Term { role, id, word: String::new(), of, arabic: false, first, last });
+        self.terms.push(Term { role, id, word: String::new(), of, code: false, arabic: false, first, last });
     }
 
     fn tell(&mut self, value: &str, first: usize, last: usize, of: Option<u64>) {
         let noun = self.terms.last().filter(|term| term.role == Role::Noun && term.last + 3 > first);
         let of = of.unwrap_or_else(|| noun.map_or(0, |noun| noun.id));
         self.push(Role::Tell, hash(b'#', value), of, first, last);
+        if let Some(term) = self.terms.last_mut() {
+            term.code = value.len() > 1 && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+        }
     }
 
     /// Reads what starts at a token; answers where the next thing starts.
@@ -258,7 +295,7 @@ impl Reader<'_, '_> {
         if self.message && (is_unit(&suffix) || (suffix.is_empty() && is_unit(self.word(at + 1)))) {
             return at + 2;
         }
-        if let Some(letter) = letter(&suffix) {
+        if let Some(letter) = letter_of(&suffix) {
             self.tell(&format!("{digits}{letter}"), at, at + 1, None);
             return at + 2;
         }
@@ -303,15 +340,27 @@ impl Reader<'_, '_> {
             self.tell(value, at, at, None);
             return Some(at + 1);
         }
-        if let Some(letter) = letter(&word) {
+        if let Some(letter) = letter_of(&word) {
             let dash = self.token(at + 1).is_some_and(|next| next.glued && self.text.norm(next) == "-");
             let digits = at + 1 + usize::from(dash);
             if let Some(next) = self.token(digits).filter(|next| next.glued && next.kind == Kind::Number) {
-                let value = format!("{letter}{}", self.text.norm(next).trim_start_matches('0'));
-                self.tell(&value, at, digits, None);
-                return Some(digits + 1);
+                let mut value = format!("{letter}{}", self.text.norm(next).trim_start_matches('0'));
+                // `P-101A`: no letter inside a code stands alone.
+                let after = self.token(digits + 1).filter(|after| after.glued && after.kind == Kind::Word);
+                let end = after.and_then(|after| letter_of(self.text.stem(after)));
+                value.extend(end);
+                let last = digits + usize::from(end.is_some());
+                self.tell(&value, at, last, None);
+                return Some(last + 1);
             }
-            self.tell(&letter.to_string(), at, at, None);
+            if self.message && self.is_indefinite(at) {
+                return Some(at + 1);
+            }
+            // `B block`, but not `a block`.
+            let bare = self.terms.last().is_none_or(|term| term.role != Role::Noun || term.last + 3 <= at);
+            let after = noun_at(self.text, at + 1)
+                .filter(|(noun, _)| self.message && bare && letter != 'a' && noun.place);
+            self.tell(&letter.to_string(), at, at, after.map(|(noun, _)| noun.id));
             return Some(at + 1);
         }
         let (stem, end) = word.split_at(word.char_indices().next_back()?.0);
@@ -319,7 +368,7 @@ impl Reader<'_, '_> {
             && end != "s"
             && let Some(found) = noun(stem)
             && !found.side
-            && let Some(letter) = letter(end)
+            && let Some(letter) = letter_of(end)
         {
             self.push(Role::Noun, found.id, 0, at, at);
             // `gensett` is a slip; `blockK` is not.
@@ -330,6 +379,16 @@ impl Reader<'_, '_> {
             return Some(at + 1);
         }
         None
+    }
+
+    /// The English article: `the pump a few days ago`, `in the lobby: a pipe`.
+    fn is_indefinite(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).and_then(|before| self.token(before));
+        let clause = before.is_some_and(|before| {
+            before.kind == Kind::Mark && !matches!(self.text.norm(before), "." | "#" | "-" | "/" | "(")
+        });
+        self.token(at).is_some_and(|token| self.text.original(token) == "a")
+            && (clause || AFTER_ARTICLE.contains(&self.word(at + 1)))
     }
 
     fn ends_in_capital(&self, at: usize) -> bool {
@@ -359,7 +418,16 @@ impl Reader<'_, '_> {
         if !STOP.contains(&word) && !self.is_article(at) {
             let (word, id) = (word.to_owned(), hash(b' ', word));
             let arabic = token.script == Script::Arabic;
-            self.terms.push(Term { role: Role::Word, id, word, of: 0, arabic, first: at, last: at });
+            self.terms.push(Term {
+                role: Role::Word,
+                id,
+                word,
+                of: 0,
+                code: false,
+                arabic,
+                first: at,
+                last: at,
+            });
         }
         at + 1
     }

@@ -101,9 +101,29 @@ fn names_are_known_in_the_other_script_by_consonants_and_vowels() {
 #[test]
 fn equals_are_no_match() {
     let twins = Index::new([Entry::new("1", "Gudang"), Entry::new("2", "Warehouse")]);
-    let found = twins.find("gudang", 5);
+    let found = twins.find("gdng", 5);
     assert!(found.best.is_none());
     assert_eq!(found.candidates.len(), 2);
+    let halls = Index::new([Entry::new("1", "Aula"), Entry::new("2", "Aula")]);
+    assert!(halls.find("aula", 5).best.is_none());
+}
+
+#[test]
+fn a_name_as_it_is_written_wins_over_one_in_other_words() {
+    for (query, wanted) in [
+        ("Lift 1", "Lift 1"),
+        ("مصعد 1", "مصعد 1"),
+        ("Plaza Emerald", "Plaza Emerald"),
+        ("mall emerald", "Mall Emerald"),
+    ] {
+        let names = ["Lift 1", "مصعد 1", "Plaza Emerald", "Mall Emerald"];
+        assert_eq!(found(&names, query).as_deref(), Some(wanted), "{query}");
+    }
+    assert_eq!(
+        found(&["Building B", "Building B"], "gd b").as_deref(),
+        Some("Building B"),
+        "one name sent twice"
+    );
 }
 
 #[test]
@@ -174,10 +194,113 @@ fn one_place_is_one_name_in_every_spelling() {
 
 #[test]
 fn a_noun_alone_tells_no_place_from_its_like() {
-    for common in ["twr", "Gedung", "lantai", "مبنى"] {
+    for common in
+        ["twr", "Gedung", "lantai", "مبنى", "lt 2", "ruang 204", "Gate 3", "الدور الثاني", "toilet lantai 1"]
+    {
         assert!(is_common(common), "{common}");
     }
-    for name in ["gedung belakang", "Tower 2", "si gudang besar", "lt 2"] {
+    for name in ["gedung belakang", "Tower 2", "si gudang besar", "AC lantai 2", "ruang melati"] {
         assert!(!is_common(name), "{name}");
     }
+}
+
+fn named(names: &[&str], message: &str) -> Vec<String> {
+    index(names).mentions(message).iter().map(|found| found.name.to_owned()).collect()
+}
+
+#[test]
+fn a_lone_letter_or_number_in_a_message_is_no_name() {
+    let names = ["Building A", "Building B", "Gate 2", "Pump 3", "Main Gate", "Melati 2"];
+    for message in [
+        "a pipe burst, water everywhere",
+        "2 lamps are broken in the corridor",
+        "we go with plan B",
+        "grade A material came",
+        "A/C not cold",
+        "jam 2 siang nanti",
+        "meeting at 2",
+        "Rp 2 juta",
+        "suhu 3 derajat",
+        "all 3 pumps off",
+        "in the building: a smell of paint",
+        "pump a bit noisy",
+        "the main problem is B",
+        "melati ada 2 orang",
+        "gudang B kosong",
+    ] {
+        assert_eq!(named(&names, message), [""; 0], "{message}");
+    }
+    for (message, name) in [
+        ("leak in building a", "Building A"),
+        ("B building is dark", "Building B"),
+        ("gedung A 2 lampu mati", "Building A"),
+        ("the main gate is stuck", "Main Gate"),
+        ("pompa 3 bocor", "Pump 3"),
+        ("AC Melati 2 mati", "Melati 2"),
+    ] {
+        assert_eq!(named(&names, message), [name], "{message}");
+    }
+}
+
+#[test]
+fn no_part_of_a_code_stands_alone() {
+    let names = ["Building A", "Pump P-101A", "Pump P-101B", "Room B12"];
+    assert_eq!(named(&names, "Pump P-101A seal leaking"), ["Pump P-101A"]);
+    assert_eq!(named(&names, "P-101B isolated"), ["Pump P-101B"]);
+    assert_eq!(named(&names, "B12 is dark"), ["Room B12"]);
+    assert_eq!(named(&["Building A", "Building B"], "Pump P-202B seal leaking"), [""; 0]);
+}
+
+#[test]
+fn a_place_is_not_what_stands_there() {
+    let names = ["AC lantai 2", "Toilet Lantai 1", "Building A", "Pompa Mawar", "Genset Cummins 500"];
+    assert_eq!(named(&names, "lampu mati gd A lt 2"), ["Building A"]);
+    for message in ["lampu lantai 1 mati", "lantai 2 kotor", "lampu mawar padam", "keran mawar patah"] {
+        assert_eq!(named(&names, message), [""; 0], "{message}");
+    }
+    assert_eq!(named(&names, "ac lt 2 bocor"), ["AC lantai 2"]);
+    assert_eq!(named(&names, "cummins 500 trip"), ["Genset Cummins 500"]);
+    assert_eq!(found(&names, "lantai 2"), None);
+}
+
+#[test]
+fn a_floor_elsewhere_does_not_hide_the_building() {
+    for names in [
+        &["Building A", "Building B", "Car Park Level 2"][..],
+        &["Building A", "Building B", "Lantai 2"],
+        &["Building A", "Building B", "Tower C floor 2"],
+    ] {
+        assert_eq!(found(names, "Gd. A lt 2").as_deref(), Some("Building A"), "{names:?}");
+        assert_eq!(found(names, "building b 7th floor").as_deref(), Some("Building B"), "{names:?}");
+    }
+    assert_eq!(found(&["Car Park Level 2", "Building A"], "lt 2"), None);
+    assert_eq!(
+        found(&["Car Park Level 2", "Building A"], "carpark lvl 2").as_deref(),
+        Some("Car Park Level 2")
+    );
+}
+
+#[test]
+fn a_name_made_of_the_words_of_others_is_not_there() {
+    let names = ["Hotel Bahagia", "An-Najah School", "Tower Melati", "Villa Kenanga"];
+    for query in ["Bahagia Najah Hotel", "Melati Kenanga Tower", "villa kenanga melati"] {
+        assert_eq!(found(&names, query), None, "{query}");
+    }
+}
+
+#[test]
+fn ordinary_words_are_no_slips_of_names() {
+    for (names, message) in [
+        (&["Grounds, trees and drainage"][..], "lantai kasar sekali"),
+        (&["Security and access"], "Severity: high"),
+        (&["Tower A"], "power A failed"),
+        (&["Hall 3"], "wall 3 cracked"),
+        (&["Gate 2"], "date 2 nov"),
+        (&["Dock 1"], "lock 1 is stuck"),
+        (&["Pasar Baru"], "kamar baru bocor"),
+        (&["Kampus Utara"], "kapan ke utara"),
+    ] {
+        assert_eq!(named(names, message), [""; 0], "{message}");
+    }
+    assert_eq!(named(&["Gudang Utara"], "gudnag utara bocor"), ["Gudang Utara"]);
 }
