@@ -140,7 +140,7 @@ pub(crate) fn suggest_text(
         }
     }
     for mention in source.index.mentions(text) {
-        scores[mention.position] += 1.5;
+        scores[mention.position] += 1.5 * mention.score;
     }
     let named = scores
         .iter()
