@@ -66,7 +66,7 @@ fn problem() -> Vec<Row> {
 fn update() -> Vec<Row> {
     let work: [Labels; 3] = [
         &["Work", "Work done", "Update", "Task", "Activity", "Job", "Description"],
-        &["Pekerjaan", "Kegiatan", "Aktivitas", "Tugas", "Uraian", "Hasil"],
+        &["Pekerjaan", "Kegiatan", "Aktivitas", "Tugas", "Uraian", "Deskripsi", "Hasil"],
         &["العمل", "الأعمال", "المهمة", "النشاط", "الوصف", "العمل المنجز"],
     ];
     let status: [Labels; 3] = [&["Status", "State"], &["Status", "Kondisi"], &["الحالة", "الحاله"]];

@@ -83,7 +83,7 @@ fn after_marker<'t>(text: &'t str, definition: &Definition) -> Option<&'t str> {
 /// Where a mark stands after which a label follows in the same line.
 fn next_label(line: &str, definition: &Definition) -> Option<(usize, char)> {
     line.char_indices()
-        .filter(|(_, c)| matches!(c, '|' | ';' | '؛'))
+        .filter(|(_, c)| matches!(c, '|' | ';' | '؛' | ',' | '،'))
         .find(|(at, c)| labelled(&line[at + c.len_utf8()..], definition).is_some())
 }
 
@@ -104,7 +104,7 @@ fn before_labels(body: &str, definition: &Definition) -> String {
 }
 
 /// Values by field, in a definition's terms. Lines without a label go on with the value before them; a label may also
-/// stand after `|` or `;` within a line.
+/// stand after `|`, `;` or `,` within a line.
 fn read(body: &str, definition: &Definition) -> Vec<(String, String)> {
     let mut values: Vec<(String, String)> = Vec::new();
     let mut open = false;
@@ -190,9 +190,17 @@ pub fn parse(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Op
     Some(parsed)
 }
 
-/// Checks a structured message; free text is not valid.
+/// Checks a structured message; free text is not valid, and lacks all that a template asked for requires.
 pub fn validate(text: &str, definitions: &[Definition], wanted: Option<&str>) -> Validity {
-    let Some(parsed) = parse(text, definitions, wanted) else { return Validity::default() };
+    let Some(parsed) = parse(text, definitions, wanted) else {
+        let known = if definitions.is_empty() { &built_in()[..2] } else { definitions };
+        let asked = known.iter().find(|known| wanted == Some(known.name.as_str()));
+        let required = asked.into_iter().flat_map(|known| &known.fields).filter(|field| field.required);
+        return Validity {
+            missing: required.map(|field| field.name.clone()).collect(),
+            ..Validity::default()
+        };
+    };
     let (missing, errors): (BTreeMap<_, _>, BTreeMap<_, _>) =
         parsed.errors.into_iter().partition(|(_, error)| *error == FieldError::Missing);
     Validity {

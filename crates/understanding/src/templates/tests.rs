@@ -102,3 +102,28 @@ proptest! {
         prop_assert_eq!(parsed.map(|parsed| parsed.fields), Some(fields));
     }
 }
+
+#[test]
+fn free_text_lacks_what_the_template_asked_for_requires() {
+    for text in ["hello", "the lobby is dark"] {
+        let found = validate(text, &[], Some("problem"));
+        assert!(!found.valid && found.template.is_none());
+        assert_eq!(found.missing, ["location", "problem"]);
+        assert_eq!(validate(text, &[], None).missing, [""; 0]);
+    }
+}
+
+#[test]
+fn labels_may_follow_in_one_line() {
+    for text in [
+        "#update Lokasi: Gedung A; Deskripsi: ganti filter",
+        "#update Lokasi: Gedung A, Pekerjaan: ganti filter",
+    ] {
+        let fields = parse(text, &[], None).expect("a form").fields;
+        assert_eq!(
+            (fields["location"].as_str(), fields["work"].as_str()),
+            ("Gedung A", "ganti filter"),
+            "{text}"
+        );
+    }
+}
