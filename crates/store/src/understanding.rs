@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kabar_domain::channel::{ChannelKind, InboxClass, InboxStatus};
+use kabar_domain::channel::{ChannelKind, ChannelStatus, InboxClass, InboxStatus};
 use kabar_domain::message::{MessageKind, Platform};
 use kabar_domain::{
     ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, SiteId, Timestamp,
@@ -78,6 +78,7 @@ pub struct Place {
     pub id: ChannelId,
     pub kind: ChannelKind,
     pub platform: Platform,
+    pub status: ChannelStatus,
     pub allow_issues: bool,
     pub allow_routine_logs: bool,
     pub default_site_id: Option<SiteId>,
@@ -85,7 +86,7 @@ pub struct Place {
 
 const UNREAD: &str = "i.organisation_id, i.id, i.kind, COALESCE(i.text, m.body), i.conversation_id, i.contact_id,
      i.message_id, i.occurred_at, i.created_at, c.id, c.kind, c.allow_issues, c.allow_routine_logs, c.default_site_id,
-     CASE WHEN m.kind IN (10, 11) THEN m.payload END, c.platform";
+     CASE WHEN m.kind IN (10, 11) THEN m.payload END, c.platform, c.status";
 const JOINS: &str = "LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
      LEFT JOIN channels c ON c.organisation_id = i.organisation_id AND c.id = i.channel_id";
 
@@ -108,6 +109,7 @@ fn unread(mut row: Row) -> Result<Unread> {
                 id,
                 kind: row.get(10)?,
                 platform: row.get(15)?,
+                status: row.get(16)?,
                 allow_issues: row.get(11)?,
                 allow_routine_logs: row.get(12)?,
                 default_site_id: row.get(13)?,

@@ -1,5 +1,6 @@
 //! `STATUS P-2026-000123`, as people write it, and `HELP`.
 
+use kabar_domain::channel::ChannelStatus;
 use kabar_domain::operations::{ProblemStatus, RecordKind};
 use kabar_domain::{ConversationId, RecordId, SiteId};
 use kabar_store::understanding::Unread;
@@ -165,8 +166,8 @@ impl Engine {
         }
     }
 
-    /// A record that who asks may hear of: what they reported, and what was reported where they ask. A group hears of
-    /// everything.
+    /// A record that who asks may hear of: what they reported, and what was reported where they ask. A group that people
+    /// here connected hears of everything.
     async fn visible_record(
         &self,
         tx: &mut Tx,
@@ -179,7 +180,9 @@ impl Engine {
         };
         let organisation = item.organisation_id;
         let sources = records::sources(tx, organisation, found.id).await?;
-        let own = crate::understanding::in_group(item)
+        let is_team = item.channel.is_some_and(|channel| channel.status == ChannelStatus::Connected)
+            && crate::understanding::in_group(item);
+        let own = is_team
             || found.conversation_id == Some(conversation)
             || (item.contact_id.is_some()
                 && (found.reporter_contact_id == item.contact_id
