@@ -46,6 +46,11 @@ fn in_one_line(text: &str) -> String {
     }
 }
 
+/// Whether a text is meant for Kabar itself, whether or not the organisation wants an answer.
+pub(crate) fn is_command(text: &str) -> bool {
+    commands::read(text).is_some()
+}
+
 impl Engine {
     /// Queues what is to be said; outside the 24-hour window it is the organisation's template that says it. `None`:
     /// it cannot be said there.
