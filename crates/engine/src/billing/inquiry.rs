@@ -137,8 +137,10 @@ impl Engine {
             tx.record(payment.organisation_id, now, [about_payment(&payment)]);
         }
         payments::update(&mut tx, &payment, now).await?;
+        if let Some(letter) = letter {
+            self.queue_letter(&mut tx, asked.organisation_id, &letter).await?;
+        }
         tx.commit().await?;
-        self.send_letter(asked.organisation_id, letter).await;
         Ok(())
     }
 
@@ -170,8 +172,10 @@ impl Engine {
         if let Some(amount) = back.filter(|_| is_first) {
             letter = self.give_back(&mut tx, billing, payment, amount, now).await?;
         }
+        if let Some(letter) = letter {
+            self.queue_letter(&mut tx, payment.organisation_id, &letter).await?;
+        }
         tx.commit().await?;
-        self.send_letter(payment.organisation_id, letter).await;
         Ok(true)
     }
 }
