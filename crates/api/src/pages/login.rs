@@ -102,7 +102,9 @@ pub(super) async fn sign_in(
     let (language, _) = Language::of(&form, &headers);
     let words = language.words();
     let mut retry_after = None;
-    let (status, problem) = if session::is_from_us(&headers, &state.engine) {
+    let (status, problem) = if session::is_from_elsewhere(&headers, &state.engine) {
+        (session::status_of_mismatch(), words.stale)
+    } else {
         let login = Login {
             email: email.to_owned(),
             password: form.get("password").unwrap_or_default().to_owned(),
@@ -130,8 +132,6 @@ pub(super) async fn sign_in(
                 (answer.status(), problem)
             }
         }
-    } else {
-        (session::status_of_mismatch(), words.stale)
     };
     let shown = page(language, next, email, Some(problem));
     let mut response = Page { query: &with_next(next), ..shown }.into_response(status);
@@ -148,7 +148,8 @@ pub(super) async fn sign_out(State(state): State<ApiState>, headers: HeaderMap, 
     if let Some(caller) = signed_in(&state, &headers).await {
         let given = headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
         let token = form.get("_token").or(given).unwrap_or_default();
-        if !session::is_from_us(&headers, &state.engine) || !state.engine.is_csrf_token(&caller, token) {
+        if session::is_from_elsewhere(&headers, &state.engine) || !state.engine.is_csrf_token(&caller, token)
+        {
             return stale(&form, &headers);
         }
         if let Err(error) = state.engine.logout(&caller).await {
