@@ -102,7 +102,7 @@ settings! {
     neoleap_base_url, "KABAR_NEOLEAP_BASE_URL", "The payment gateway's pages [default: https://digitalpayments.alrajhibank.com.sa/pg/payment/]";
     neoleap_tranportal_id, "KABAR_NEOLEAP_TRANPORTAL_ID", "The terminal's tranportal id";
     neoleap_tranportal_password, "KABAR_NEOLEAP_TRANPORTAL_PASSWORD", "The terminal's tranportal password";
-    neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "The terminal's resource key: 32 characters";
+    neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "The terminal's resource key: 32 characters; alone it lets callbacks in, and nothing has to be paid";
     neoleap_response_key, "KABAR_NEOLEAP_RESPONSE_KEY", "The terminal's second key, when the bank gave it two [default: the resource key]";
 }
 
@@ -254,6 +254,15 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// The key that opens what the gateway sends, if there is one.
+    fn payment_key(&self) -> Result<Option<GatewayKey>, String> {
+        match (&self.response_key, &self.key) {
+            (Some(text), _) => gateway_key("neoleap_response_key", text).map(Some),
+            (None, Some(text)) => gateway_key("neoleap_resource_key", text).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// All of it, when organisations are to pay.
     fn checked(self, billing: Option<&str>) -> Result<Option<GatewayConfig>, String> {
         match billing {
@@ -262,15 +271,11 @@ impl Terminal {
             None | Some("neoleap") => {}
             Some(other) => return Err(format!("`billing` must be neoleap or off; it is `{other}`")),
         }
+        let all_three = || "billing needs `neoleap_tranportal_id`, `neoleap_tranportal_password` and `neoleap_resource_key`, all three";
+        let response_key = self.payment_key()?.ok_or_else(all_three)?;
         let (Some(tranportal_id), Some(password), Some(key)) = (self.tranportal_id, self.password, self.key)
         else {
-            return Err("billing needs `neoleap_tranportal_id`, `neoleap_tranportal_password` and \
-                        `neoleap_resource_key`, all three"
-                .into());
-        };
-        let parsed = |name: &str, text: &str| {
-            GatewayKey::parse(text)
-                .ok_or_else(|| format!("`{name}` must be 32 characters, as the bank gave it"))
+            return Err(all_three().into());
         };
         let default = "https://digitalpayments.alrajhibank.com.sa";
         let mut base = url("neoleap_base_url", self.base.as_deref().unwrap_or(default))?;
@@ -280,13 +285,13 @@ impl Terminal {
             // A folder, with or without its slash.
             base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
         }
-        let response_key = match self.response_key {
-            Some(text) => parsed("neoleap_response_key", &text)?,
-            None => parsed("neoleap_resource_key", &key)?,
-        };
-        let key = parsed("neoleap_resource_key", &key)?;
+        let key = gateway_key("neoleap_resource_key", &key)?;
         Ok(Some(GatewayConfig { base, tranportal_id, password, key, response_key }))
     }
+}
+
+fn gateway_key(name: &str, text: &str) -> Result<GatewayKey, String> {
+    GatewayKey::parse(text).ok_or_else(|| format!("`{name}` must be 32 characters, as the bank gave it"))
 }
 
 /// The model service, when it is set.
@@ -349,6 +354,7 @@ impl Settings {
             key: filled(self.neoleap_resource_key),
             response_key: filled(self.neoleap_response_key),
         };
+        let payment_key = terminal.payment_key()?;
         let billing = terminal.checked(filled(self.billing).as_deref())?.map(|gateway| {
             let days = |name, text: Option<&str>, default: u64| {
                 number(name, text, default, 0..=366).map(|days| Duration::from_hours(24 * days))
@@ -362,6 +368,7 @@ impl Settings {
         });
         let engine = Config {
             billing: billing.transpose()?,
+            payment_key,
             data_dir: data_dir.clone(),
             public_url,
             smtp,
@@ -556,6 +563,8 @@ mod tests {
         };
         let key = "12345678901234567890123456789012";
         assert!(terminal(None, Some(key)).checked(None).unwrap().is_none());
+        assert!(terminal(None, Some(key)).payment_key().unwrap().is_some(), "callbacks are taken");
+        assert!(terminal(None, Some("short")).payment_key().is_err());
         assert!(terminal(Some("id"), Some(key)).checked(Some("off")).unwrap().is_none());
         let found = terminal(Some("id"), Some(key)).checked(None).unwrap().unwrap();
         assert_eq!(found.base.join("tranportal.htm").unwrap().path(), "/pg/payment/tranportal.htm");
