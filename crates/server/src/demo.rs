@@ -86,6 +86,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     settings.meta_base_url = Some(format!("http://{providers}"));
     settings.telegram_base_url = Some(format!("http://{providers}"));
     settings.meta_app_secret = Some(app_secret);
+    settings.whatsapp_verify_token = settings.whatsapp_verify_token.or(Some("kabar-demo".into()));
     settings.meta_app_id = Some(kabar_simulator::APP_ID.into());
     settings.meta_config_id = Some("1".into());
     simulator.set_number_state(NumberState {
