@@ -187,8 +187,12 @@ impl Engine {
         }
         let q = query.q.unwrap_or_default();
         rules::text(&mut invalid, "q", &q, 255);
-        filter.number = number::whole(&q);
         filter.words = q.to_lowercase().split_whitespace().take(WORDS).map(str::to_owned).collect();
+        match number::whole(&q) {
+            // Its parts alone are in many.
+            Some(number) if filter.words.len() > 1 => filter.words = vec![number.to_lowercase()],
+            number => filter.number = number,
+        }
         let order = order(&mut invalid, query.sort.as_deref());
         invalid.check()?;
         Ok(Listing { filter, order })
