@@ -84,7 +84,7 @@ pub struct Engine {
     /// Recent events.
     pub(crate) feed: crate::events::Feed,
     /// Files to fetch were noted since the workers were last woken.
-    pub(crate) files_expected: AtomicBool,
+    pub(crate) jobs_expected: AtomicBool,
     /// What organisations call their places and things.
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// How much visitors of widgets did lately.
@@ -145,7 +145,7 @@ impl Engine {
             signups_moved: Notify::new(),
             webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
-            files_expected: AtomicBool::new(false),
+            jobs_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
             visits: crate::widgets::Limits::default(),
             typing: crate::widgets::Typing::default(),

@@ -112,6 +112,7 @@ impl Engine {
             JobKind::SyncTemplates => Box::pin(self.attempt_sync(job)).await,
             JobKind::Signup => Box::pin(self.attempt_signup(job)).await,
             JobKind::InquirePayment => Box::pin(self.inquire_payment(job)).await,
+            JobKind::Greet => Box::pin(self.greet(job)).await,
         }
     }
 

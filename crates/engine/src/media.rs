@@ -289,7 +289,7 @@ impl Engine {
         fetched.collect()
     }
 
-    /// Notes files that are to be fetched, and that they are. After the commit, [`Engine::wake_fetchers`].
+    /// Notes files that are to be fetched, and that they are. After the commit, [`Engine::wake_expected`].
     pub(crate) async fn expect_files(
         &self,
         tx: &mut Tx,
@@ -306,13 +306,13 @@ impl Engine {
         }
         files::insert(tx, expected).await?;
         jobs::enqueue_all(tx, fetches, now).await?;
-        self.files_expected.store(true, Ordering::Relaxed);
+        self.jobs_expected.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Has what [`Engine::expect_files`] noted fetched at once.
-    pub(crate) fn wake_fetchers(&self) {
-        if self.files_expected.swap(false, Ordering::Relaxed) {
+    /// Has what the applier left to be done, files to fetch above all, begun at once.
+    pub(crate) fn wake_expected(&self) {
+        if self.jobs_expected.swap(false, Ordering::Relaxed) {
             self.jobs_ready.notify_waiters();
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kabar_domain::channel::{ChannelStatus, ConversationStatus, InboxStatus};
 use kabar_domain::inbound::{Chat, Identity, IdentityKind, Origin, Party};
-use kabar_domain::message::{Direction, MessageStatus};
+use kabar_domain::message::{Direction, MessageStatus, Platform};
 use kabar_domain::{
     AccountId, ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp,
 };
@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::batch::{Batch, Incoming};
 use super::statuses::Sent;
+use crate::places;
 
 /// A contact's "last seen" is written at most this often.
 const SEEN_STEP: Duration = Duration::from_mins(1);
@@ -71,6 +72,10 @@ impl Batch<'_> {
             let occurred_at =
                 if message.occurred_at > received_at.plus(AHEAD) { received_at } else { message.occurred_at };
             let live = message.origin == Origin::Live;
+            let starts = live
+                && account.platform == Platform::Telegram
+                && matches!(message.chat, Chat::Direct)
+                && message.body.as_deref().is_some_and(|body| places::started(body).is_some());
             let message_id = MessageId::new(clock);
             let fact = Fact {
                 organisation_id: account.organisation_id,
@@ -88,7 +93,9 @@ impl Batch<'_> {
                 kind: message.kind,
                 occurred_at,
                 inbound: !from_us,
-                unread: live && message.kind.is_content(),
+                starts,
+                // Who only opens the chat has not said anything yet.
+                unread: live && message.kind.is_content() && !starts,
                 // Somebody speaks to us: a reaction or a service line does not open what was closed.
                 live,
             };
@@ -289,9 +296,13 @@ impl Batch<'_> {
         let mut bumps: HashMap<ConversationId, ConversationBump> = HashMap::with_capacity(facts.len());
         let mut inbox = Vec::with_capacity(facts.len());
         let mut files = Vec::new();
+        let mut opened = Vec::new();
         for (fact, _) in facts.into_iter().zip(inserted).filter(|(_, inserted)| **inserted) {
             let Fact { organisation_id, conversation, .. } = fact;
             files.extend(fact.files);
+            if fact.starts {
+                opened.push((organisation_id, fact.message_id));
+            }
             let bump = bumps.entry(conversation.id).or_insert(ConversationBump {
                 organisation_id,
                 id: conversation.id,
@@ -354,14 +365,16 @@ impl Batch<'_> {
         }
         apply::insert_inbox_items(tx, inbox).await?;
         self.engine.expect_files(tx, files).await?;
+        self.engine.have_greeted(tx, opened).await?;
         apply::bump_conversations(tx, bumps.into_values().collect(), self.now).await
     }
 }
 
 /// What is remembered of a message after its row is written.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Fact {
     organisation_id: OrganisationId,
-    platform: kabar_domain::message::Platform,
+    platform: Platform,
     conversation: ConversationRef,
     key: ConversationKey,
     contact: ContactId,
@@ -371,6 +384,8 @@ struct Fact {
     kind: kabar_domain::message::MessageKind,
     occurred_at: Timestamp,
     inbound: bool,
+    /// The button that opens the chat with a bot.
+    starts: bool,
     unread: bool,
     live: bool,
 }

@@ -142,7 +142,7 @@ impl Engine {
             match outcome {
                 Ok(()) => {
                     tx.commit().await?;
-                    self.wake_fetchers();
+                    self.wake_expected();
                     self.items_waiting.notify_one();
                     let now = self.clock.now();
                     if let Some(first) = claim.entries.first() {

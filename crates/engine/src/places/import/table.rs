@@ -53,6 +53,11 @@ fn decoded(file: &[u8]) -> Option<Cow<'_, str>> {
     char::decode_utf16(units.iter().map(|bytes| unit(*bytes))).collect::<Result<_, _>>().ok()
 }
 
+/// A cell without the apostrophe that keeps a spreadsheet from taking it for a formula, as our exports write it.
+fn plain(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell)
+}
+
 /// Excel's first line `sep=;`: the character between the cells, and what follows.
 fn announced(text: &str) -> Option<(u8, &str)> {
     let (line, rest) = text.split_once('\n')?;
@@ -129,7 +134,7 @@ impl Table {
                 .iter()
                 .zip(&record)
                 .filter(|(name, cell)| !cell.is_empty() && columns.contains(&name.as_str()));
-            let cells = cells.map(|(name, cell)| (name.clone(), cell.to_owned())).collect();
+            let cells = cells.map(|(name, cell)| (name.clone(), plain(cell).to_owned())).collect();
             let is_longer = record.iter().skip(header.len()).any(|cell| !cell.is_empty());
             lines.push(Line { number: index + first, is_longer, cells });
         }
@@ -162,6 +167,15 @@ mod tests {
         }
         let table = Table::read(b"name,floors\nA,2", COLUMNS, &["name"]).unwrap();
         assert_eq!(table.ignored, ["floors"]);
+    }
+
+    #[test]
+    fn what_was_exported_is_what_it_was() {
+        let file = "\u{feff}name,code,aliases\r\n\"'-2 Parkir\",'A1,\"'=B; '@lobby\"\r\n";
+        let table = Table::read(file.as_bytes(), COLUMNS, &["name"]).unwrap();
+        let line = &table.lines[0];
+        assert_eq!((line.get("name"), line.get("code")), (Some("-2 Parkir"), Some("'A1")));
+        assert_eq!(line.list("aliases").unwrap(), ["=B", "'@lobby"]);
     }
 
     #[test]
