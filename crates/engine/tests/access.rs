@@ -39,7 +39,7 @@ async fn started(store: &Store, clock: &Clock) -> Engine {
 }
 
 fn login(email: &str, password: &str) -> Login {
-    Login { email: email.into(), password: password.into(), device_name: None, peer_address: ADDRESS }
+    Login { email: email.into(), password: password.into(), device_name: None, client_address: ADDRESS }
 }
 
 async fn owner(engine: &Engine) -> Principal {
