@@ -122,6 +122,20 @@ def test_what_is_typed_is_seen_before_it_is_saved(open_app, organisation):
     assert "sun" not in now["operating_hours"]
 
 
+def test_visitors_may_go_on_with_a_number_of_the_organisation(open_app, organisation):
+    made, number = widget(organisation), organisation.whatsapp(display_name="Sales line")
+    organisation.telegram(display_name="Bot")
+    app = open_app().sign_in(person(organisation))
+    page = app.open(f"/integrations/widgets/{made['id']}")
+    page.get_by_label("Continue on WhatsApp").last.click()
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.get_by_role("option", name="Sales line").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Not saved yet")).to_have_count(0)
+    assert data(organisation.api.get(f"/widgets/{made['id']}"))["whatsapp_channel_id"] == number.channel_id
+    app.check()
+
+
 def test_leaving_with_unsaved_changes_asks_first(open_app, organisation):
     made = widget(organisation)
     app = open_app().sign_in(person(organisation))
