@@ -89,8 +89,6 @@ pub struct Engine {
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// How much visitors of widgets did lately.
     pub(crate) visits: crate::widgets::Limits,
-    /// Who is just writing to a widget's visitor.
-    pub(crate) typing: crate::widgets::Typing,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
     /// Cancelled when the work is to stop.
@@ -148,7 +146,6 @@ impl Engine {
             files_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
             visits: crate::widgets::Limits::default(),
-            typing: crate::widgets::Typing::default(),
             claim_wanted: Notify::new(),
             stopping: CancellationToken::new(),
             store,

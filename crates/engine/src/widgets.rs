@@ -16,7 +16,6 @@ mod stream;
 mod strings;
 mod token;
 mod tokens;
-mod typing;
 mod visitor;
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
@@ -47,7 +46,6 @@ pub(crate) use limits::Limits;
 pub use session::{Asked, Begin, History, Seen, Session};
 pub use stream::{Told, VisitorStream};
 pub use tokens::{EmbedToken, NewEmbedToken};
-pub(crate) use typing::Typing;
 pub use visitor::{Knock, Visitor};
 
 /// Characters of a visitor's reference.
