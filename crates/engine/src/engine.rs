@@ -302,6 +302,7 @@ impl Engine {
         self.seed_categories().await?;
         self.announce_expiring_tokens().await?;
         self.sweep_billing().await?;
+        self.forget_drafts().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
