@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use kabar_engine::Config;
 use kabar_engine::billing::Settings as Billing;
-use kabar_engine::config::{GatewayConfig, GatewayKey, IpNet, ModelService, Place, S3, SmsConfig, SmtpClient};
+use kabar_engine::config::{
+    GatewayConfig, GatewayKey, IpNet, ModelService, Place, S3, SmsConfig, SmtpClient,
+};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;

@@ -57,7 +57,9 @@ fn described(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     for line in headers.get_all(header::FORWARDED).iter().rev() {
         hops.extend(line.to_str().unwrap_or_default().rsplit(outside_quotes(',')).map(|hop| {
             let mut pairs = hop.split(outside_quotes(';')).filter_map(|pair| pair.split_once('='));
-            pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, node)| address(node))
+            pairs
+                .find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
+                .and_then(|(_, node)| address(node))
         }));
     }
     hops.reverse();
@@ -89,7 +91,8 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let trusted: Vec<IpNet> = trusted.split_whitespace().map(|network| network.parse().unwrap()).collect();
+        let trusted: Vec<IpNet> =
+            trusted.split_whitespace().map(|network| network.parse().unwrap()).collect();
         client(peer.parse().unwrap(), &map, &trusted).to_string()
     }
 
