@@ -89,8 +89,6 @@ pub struct Engine {
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// How much visitors of widgets did lately.
     pub(crate) visits: crate::widgets::Limits,
-    /// Who is just writing to a widget's visitor.
-    pub(crate) typing: crate::widgets::Typing,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
     /// Cancelled when the work is to stop.
@@ -148,7 +146,6 @@ impl Engine {
             jobs_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
             visits: crate::widgets::Limits::default(),
-            typing: crate::widgets::Typing::default(),
             claim_wanted: Notify::new(),
             stopping: CancellationToken::new(),
             store,
@@ -305,6 +302,7 @@ impl Engine {
         self.seed_categories().await?;
         self.announce_expiring_tokens().await?;
         self.sweep_billing().await?;
+        self.forget_drafts().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));

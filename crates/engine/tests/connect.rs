@@ -26,7 +26,7 @@ const REDIRECT: &str = "https://crm.example.com/cb";
 const DAY: Duration = Duration::from_hours(24);
 
 fn login() -> Login {
-    Login { email: OWNER.into(), password: PASSWORD.into(), device_name: None, peer_address: None }
+    Login { email: OWNER.into(), password: PASSWORD.into(), device_name: None, client_address: None }
 }
 
 async fn session(engine: &Engine) -> (String, Principal) {

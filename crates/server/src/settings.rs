@@ -1,12 +1,15 @@
 //! Configuration: flag, then environment, then TOML file, then default.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
 use kabar_engine::billing::Settings as Billing;
-use kabar_engine::config::{GatewayConfig, GatewayKey, ModelService, Place, S3, SmsConfig, SmtpClient};
+use kabar_engine::config::{
+    GatewayConfig, GatewayKey, IpNet, ModelService, Place, S3, SmsConfig, SmtpClient,
+};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -68,6 +71,7 @@ settings! {
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
     allowed_networks, "KABAR_ALLOWED_NETWORKS", "Private networks that addresses given by users (webhook endpoints, files) may lead to, separated by commas, as 10.0.0.0/8 [default: none]";
+    trusted_proxies, "KABAR_TRUSTED_PROXIES", "Proxies whose X-Forwarded-For or Forwarded is believed: addresses and networks, separated by commas, as 127.0.0.1,10.0.0.0/8 [default: none]";
     smtp_url, "KABAR_SMTP_URL", "The mail server for notifications: smtps://USER:PASSWORD@HOST, or smtp://…?tls=required [default: none]";
     smtp_from, "KABAR_SMTP_FROM", "The sender of e-mails, as Acme <ops@example.com> [default: USER of smtp_url, or kabar at the public URL's host]";
     sms_url, "KABAR_SMS_URL", "The SMS service for notifications, Twilio or one that speaks as it does [default: https://api.twilio.com]";
@@ -130,6 +134,7 @@ pub struct Resolved {
     pub master_key: Option<String>,
     pub admin_email: Option<String>,
     pub admin_password: Option<String>,
+    pub trusted_proxies: Vec<IpNet>,
     pub engine: Config,
 }
 
@@ -189,10 +194,14 @@ fn url(name: &str, text: &str) -> Result<Url, String> {
     }
 }
 
-fn networks(text: Option<&str>) -> Result<Vec<kabar_engine::config::IpNet>, String> {
+/// Networks, and single addresses.
+fn networks(name: &str, text: Option<&str>) -> Result<Vec<IpNet>, String> {
     let all = text.unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty());
     all.map(|one| {
-        one.parse().map_err(|_| format!("`allowed_networks` must be networks, as 10.0.0.0/8; it has `{one}`"))
+        let address = || one.parse::<IpAddr>().map(IpNet::from);
+        one.parse().or_else(|_| address()).map_err(|_| {
+            format!("`{name}` must be networks or addresses, as 10.0.0.0/8 or 192.0.2.1; it has `{one}`")
+        })
     })
     .collect()
 }
@@ -408,7 +417,7 @@ impl Settings {
                 "telegram_base_url",
                 filled(self.telegram_base_url).as_deref().unwrap_or("https://api.telegram.org"),
             )?,
-            allowed_networks: networks(self.allowed_networks.as_deref())?,
+            allowed_networks: networks("allowed_networks", self.allowed_networks.as_deref())?,
             media: media(
                 &data_dir,
                 filled(self.media_url),
@@ -478,6 +487,7 @@ impl Settings {
             master_key: filled(self.master_key),
             admin_email: filled(self.admin_email),
             admin_password: filled(self.admin_password),
+            trusted_proxies: networks("trusted_proxies", self.trusted_proxies.as_deref())?,
             engine,
         })
     }
@@ -540,6 +550,17 @@ mod tests {
         assert!(place("s3:///x").is_err() && place("gs://x").is_err());
         let half = S3 { access_key_id: Some("id".into()), ..S3::default() };
         assert!(media(Path::new("data"), Some("s3://files".into()), half).is_err());
+    }
+
+    #[test]
+    fn networks_may_be_single_addresses() {
+        let found = networks("trusted_proxies", Some(" 10.0.0.0/8, 127.0.0.1,,::1 ")).unwrap();
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]
+        );
+        let wrong = networks("trusted_proxies", Some("10.0.0.0/8,proxy")).unwrap_err();
+        assert!(wrong.contains("trusted_proxies") && wrong.contains("`proxy`"), "{wrong}");
     }
 
     #[test]

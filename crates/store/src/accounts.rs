@@ -90,15 +90,26 @@ fn account(mut row: Row) -> Result<Account> {
     })
 }
 
+fn keep_within(select: &mut Select, channels: Option<&[ChannelId]>) {
+    if let Some(channels) = channels {
+        let own = "AND EXISTS (SELECT 1 FROM channels r WHERE r.organisation_id = a.organisation_id
+            AND r.account_id = a.id AND r.deleted_at IS NULL AND r.id IN";
+        select.push_in(own, channels.iter().map(|id| id.value()).collect()).push(")", Vec::new());
+    }
+}
+
 /// Which accounts to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
+    /// Nothing beyond the accounts of these channels.
+    pub within: Option<&'a [ChannelId]>,
     pub platform: Option<Platform>,
     pub status: Option<ChannelStatus>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn apply(self, select: &mut Select) {
+        keep_within(select, self.within);
         select.push_some("AND a.platform = ?", self.platform.map(Bind::value));
         select.push_some("AND a.status = ?", self.status.map(Bind::value));
     }
@@ -108,7 +119,7 @@ impl Filter {
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    filter: Filter,
+    filter: Filter<'_>,
     window: Window<AccountId>,
 ) -> Result<Vec<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);
@@ -118,7 +129,7 @@ pub async fn list(
     select.fetch(db).await?.into_iter().map(account).collect()
 }
 
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
     let mut select = Select::new(
         "SELECT COUNT(*) FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL AND a.platform <> 3",
         args![organisation],
@@ -128,8 +139,19 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
 }
 
 pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: AccountId) -> Result<Option<Account>> {
+    find_within(db, organisation, id, None).await
+}
+
+/// [`find`], if it is the account of one of these channels.
+pub async fn find_within(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: AccountId,
+    channels: Option<&[ChannelId]>,
+) -> Result<Option<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND a.id = ?", args![id]);
+    keep_within(&mut select, channels);
     select.fetch_optional(db).await?.map(account).transpose()
 }
 

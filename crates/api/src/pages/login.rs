@@ -1,9 +1,7 @@
 //! Signing in and out in a browser.
 
-use std::net::SocketAddr;
-
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kabar_engine::auth::Login;
@@ -14,6 +12,7 @@ use super::local_path;
 use super::look::{Form, Page};
 use super::words::Language;
 use crate::error::Error;
+use crate::extract::ClientAddress;
 use crate::html::text;
 use crate::session;
 use crate::state::ApiState;
@@ -92,7 +91,7 @@ pub(super) fn remember(state: &ApiState, mut response: Response, chosen: Option<
 /// Takes the form.
 pub(super) async fn sign_in(
     State(state): State<ApiState>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    ClientAddress(client_address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -109,7 +108,7 @@ pub(super) async fn sign_in(
             email: email.to_owned(),
             password: form.get("password").unwrap_or_default().to_owned(),
             device_name: None,
-            peer_address: peer.map(|peer| peer.0.0.ip()),
+            client_address,
         };
         match state.engine.open_session(login).await {
             Ok(session) => {

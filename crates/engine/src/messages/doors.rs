@@ -152,7 +152,8 @@ impl Engine {
         let default = accounts::find_default(&mut db, organisation).await?;
         let mut account = default.filter(|account| account.platform == Platform::Whatsapp);
         if account.is_none() {
-            let filter = accounts::Filter { platform: Some(Platform::Whatsapp), status: None };
+            let filter =
+                accounts::Filter { platform: Some(Platform::Whatsapp), ..accounts::Filter::default() };
             let window = Window { after: None, offset: 0, limit: 1 };
             account = accounts::list(&mut db, organisation, filter, window).await?.pop();
         }

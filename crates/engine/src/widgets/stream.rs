@@ -72,7 +72,7 @@ impl Engine {
         after: Option<i64>,
     ) -> Result<VisitorStream> {
         let listening = self.visits.listens(&visitor)?;
-        let typing = self.typing.listen();
+        let typing = self.store.watch_typing();
         let last = self.store.watch_events(visitor.organisation_id).await?;
         let known = *last.borrow();
         let thread = self.thread_of(&mut self.store.reader().await?, &visitor).await?;
