@@ -38,6 +38,11 @@ const POLL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// One update of a logged body.
+/// So often something is applied again because another transaction won. Others end; an update that is in its own way
+/// would be tried for ever.
+const TRIES: u32 = 10;
+/// Wait before each of these.
+const BREATH: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 struct Item {
     stream: i64,
@@ -61,6 +66,8 @@ enum Mode {
     OneByOne,
 }
 
+    /// As one by one, and contention quarantines, too: it came again and again.
+    Finally,
 fn items(logged: &Logged) -> Vec<Item> {
     let entry = &logged.entry;
     let parsed = match entry.source {
@@ -132,6 +139,7 @@ impl Engine {
         let mut mode = Mode::Together;
         loop {
             let mut tx = self.store.begin().await?;
+        let mut tries = 0;
             let Some(claim) = log.claim(&mut tx, BATCH).await? else { return Ok(0) };
             let all: Vec<Item> = claim.entries.iter().flat_map(items).collect();
             let updates = all.len();
@@ -154,10 +162,22 @@ impl Engine {
                     tracing::debug!(entries = claim.entries.len(), updates, "applied");
                     return Ok(claim.entries.len());
                 }
-                Err(StoreError::Contention(reason)) => {
+                Err(StoreError::Contention(reason)) if tries < TRIES => {
                     tracing::debug!(reason, "applying again");
                 }
                 Err(error) if error.is_transient() => return Err(error.into()),
+                    tries += 1;
+                    drop(tx);
+                    if !self.stand_back().await {
+                        return Ok(0);
+                    }
+                }
+                Err(StoreError::Contention(reason)) if mode != Mode::Finally => {
+                    tracing::warn!(
+                        reason,
+                        "a batch that met with contention is applied one update at a time"
+                    );
+                    mode = Mode::Finally;
                 Err(error) if mode == Mode::Together => {
                     tracing::warn!(%error, "a batch is applied one update at a time");
                     mode = Mode::OneByOne;
@@ -169,6 +189,14 @@ impl Engine {
 
     /// Applies delivery reports that crossed with their message.
     pub(crate) async fn sweep_reports(&self) -> Result<()> {
+    /// Lets another transaction end. Whether to go on.
+    async fn stand_back(&self) -> bool {
+        tokio::select! {
+            () = self.stopping.cancelled() => false,
+            () = tokio::time::sleep(BREATH) => true,
+        }
+    }
+
         if kabar_store::statuses::overtaken(&mut self.store.reader().await?, 1).await?.is_empty() {
             return Ok(());
         }
@@ -210,7 +238,7 @@ impl Engine {
                 batch.apply(tx, run).await?;
                 batch.finish(tx).await
             }
-            Mode::OneByOne => {
+            Mode::OneByOne | Mode::Finally => {
                 let mut held = Vec::new();
                 for item in resolved {
                     let place = item.hold(&self.clock, false, String::new());
@@ -225,7 +253,12 @@ impl Engine {
                             kabar_store::apply::keep_mark(tx).await?;
                             held.extend(also);
                         }
-                        Err(error) if error.is_transient() => return Err(error),
+                        Err(error)
+                            if error.is_transient()
+                                && !(mode == Mode::Finally && matches!(error, StoreError::Contention(_))) =>
+                        {
+                            return Err(error);
+                        }
                         Err(error) => {
                             kabar_store::apply::undo_to_mark(tx).await?;
                             held.push((place.stream, place.seq, place.item));

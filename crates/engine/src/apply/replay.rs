@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use kabar_domain::HeldId;
+use kabar_store::Error as StoreError;
 use kabar_store::log::{LogReader, Logged};
 
-use super::{Item, Mode, items};
+use super::{Item, Mode, TRIES, items};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -32,18 +33,29 @@ impl Engine {
         let mut tx = self.store.begin().await?;
         let open: HashSet<i64> =
             kabar_store::apply::open_items(&mut tx, logged.stream, logged.seq).await?.into_iter().collect();
+        for _ in 0..TRIES {
+            let outcome = self.replay_as(Mode::OneByOne, logged, only_held).await;
+            let again = matches!(outcome, Err(Error::Store(StoreError::Contention(_))));
+            if !again || !self.stand_back().await {
+                return outcome;
+            }
+        }
+        self.replay_as(Mode::Finally, logged, only_held).await
+    }
+
+    async fn replay_as(&self, mode: Mode, logged: &Logged, only_held: bool) -> Result<Replayed> {
         let (held_before, rest): (Vec<Item>, Vec<Item>) =
             items(logged).into_iter().partition(|item| open.contains(&item.number));
         let mut replayed = Replayed { bodies: 1, ..Replayed::default() };
         // What was never applied is new: its events of state count. The rest was applied before.
         let mut released: Vec<i64> = held_before.iter().map(|item| item.number).collect();
         replayed.updates += released.len() as u64;
-        let held = self.apply_items(&mut tx, held_before, Mode::OneByOne, false).await?;
+        let held = self.apply_items(&mut tx, held_before, mode, false).await?;
         released.retain(|number| !held.iter().any(|(.., item)| item == number));
         replayed.held += held.len() as u64;
         if !only_held {
             replayed.updates += rest.len() as u64;
-            replayed.held += self.apply_items(&mut tx, rest, Mode::OneByOne, true).await?.len() as u64;
+            replayed.held += self.apply_items(&mut tx, rest, mode, true).await?.len() as u64;
         }
         kabar_store::apply::release(&mut tx, logged.stream, logged.seq, &released, self.clock.now()).await?;
         tx.commit().await?;
