@@ -32,17 +32,19 @@ use batch::Batch;
 
 /// Log entries in one transaction at most.
 const BATCH: usize = 2_048;
+/// Their bodies together, but for the last: parsed they are several times that.
+const BATCH_BYTES: usize = 32 << 20;
 /// How often the log is looked at when nobody says that there is something new.
 const POLL: Duration = Duration::from_millis(500);
 /// Wait after the database could not be written.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// One update of a logged body.
 /// So often something is applied again because another transaction won. Others end; an update that is in its own way
 /// would be tried for ever.
 const TRIES: u32 = 10;
 /// Wait before each of these.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// One update of a logged body.
 #[derive(Debug)]
 struct Item {
     stream: i64,
@@ -64,10 +66,10 @@ enum Mode {
     Together,
     /// Each inside a savepoint; an error quarantines it.
     OneByOne,
-}
-
     /// As one by one, and contention quarantines, too: it came again and again.
     Finally,
+}
+
 fn items(logged: &Logged) -> Vec<Item> {
     let entry = &logged.entry;
     let parsed = match entry.source {
@@ -137,10 +139,10 @@ impl Engine {
     /// Applies one batch; how many log entries it held.
     pub(crate) async fn apply_next(&self, log: &LogReader) -> Result<usize> {
         let mut mode = Mode::Together;
+        let mut tries = 0;
         loop {
             let mut tx = self.store.begin().await?;
-        let mut tries = 0;
-            let Some(claim) = log.claim(&mut tx, BATCH).await? else { return Ok(0) };
+            let Some(claim) = log.claim(&mut tx, BATCH, BATCH_BYTES).await? else { return Ok(0) };
             let all: Vec<Item> = claim.entries.iter().flat_map(items).collect();
             let updates = all.len();
             let outcome = match self.apply_items(&mut tx, all, mode, false).await {
@@ -164,8 +166,6 @@ impl Engine {
                 }
                 Err(StoreError::Contention(reason)) if tries < TRIES => {
                     tracing::debug!(reason, "applying again");
-                }
-                Err(error) if error.is_transient() => return Err(error.into()),
                     tries += 1;
                     drop(tx);
                     if !self.stand_back().await {
@@ -178,6 +178,8 @@ impl Engine {
                         "a batch that met with contention is applied one update at a time"
                     );
                     mode = Mode::Finally;
+                }
+                Err(error) if error.is_transient() => return Err(error.into()),
                 Err(error) if mode == Mode::Together => {
                     tracing::warn!(%error, "a batch is applied one update at a time");
                     mode = Mode::OneByOne;
@@ -187,8 +189,6 @@ impl Engine {
         }
     }
 
-    /// Applies delivery reports that crossed with their message.
-    pub(crate) async fn sweep_reports(&self) -> Result<()> {
     /// Lets another transaction end. Whether to go on.
     async fn stand_back(&self) -> bool {
         tokio::select! {
@@ -197,6 +197,8 @@ impl Engine {
         }
     }
 
+    /// Applies delivery reports that crossed with their message.
+    pub(crate) async fn sweep_reports(&self) -> Result<()> {
         if kabar_store::statuses::overtaken(&mut self.store.reader().await?, 1).await?.is_empty() {
             return Ok(());
         }

@@ -10,6 +10,9 @@ use super::{Item, Mode, TRIES, items};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
+/// Log entries read at a time: a body may be 3 MB.
+const REPLAY: i64 = 16;
+
 /// What a replay came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
@@ -30,9 +33,6 @@ impl std::ops::AddAssign for Replayed {
 impl Engine {
     /// Applies one logged body again: all of it, or only what is held of it.
     async fn replay_body(&self, logged: &Logged, only_held: bool) -> Result<Replayed> {
-        let mut tx = self.store.begin().await?;
-        let open: HashSet<i64> =
-            kabar_store::apply::open_items(&mut tx, logged.stream, logged.seq).await?.into_iter().collect();
         for _ in 0..TRIES {
             let outcome = self.replay_as(Mode::OneByOne, logged, only_held).await;
             let again = matches!(outcome, Err(Error::Store(StoreError::Contention(_))));
@@ -44,6 +44,9 @@ impl Engine {
     }
 
     async fn replay_as(&self, mode: Mode, logged: &Logged, only_held: bool) -> Result<Replayed> {
+        let mut tx = self.store.begin().await?;
+        let open: HashSet<i64> =
+            kabar_store::apply::open_items(&mut tx, logged.stream, logged.seq).await?.into_iter().collect();
         let (held_before, rest): (Vec<Item>, Vec<Item>) =
             items(logged).into_iter().partition(|item| open.contains(&item.number));
         let mut replayed = Replayed { bodies: 1, ..Replayed::default() };
@@ -100,7 +103,7 @@ impl Engine {
         let mut total = Replayed::default();
         let mut next = from;
         loop {
-            let entries = log.range(stream, next, to, 256).await?;
+            let entries = log.range(stream, next, to, REPLAY).await?;
             let Some(last) = entries.last() else { return Ok(total) };
             next = last.seq + 1;
             for logged in &entries {
