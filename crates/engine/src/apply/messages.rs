@@ -118,17 +118,24 @@ impl Batch<'_> {
             });
             facts.push(fact);
         }
-        let sent = rows
+        let sent: Vec<_> = rows
             .iter()
-            .filter(|row| row.direction == Direction::Outbound)
-            .map(|row| Sent {
-                organisation: row.organisation_id,
-                key: row.provider_key,
-                message: Reported { id: row.id, conversation_id: row.conversation_id, status: row.status },
+            .map(|row| {
+                (row.direction == Direction::Outbound).then(|| Sent {
+                    organisation: row.organisation_id,
+                    key: row.provider_key,
+                    message: Reported {
+                        id: row.id,
+                        conversation_id: row.conversation_id,
+                        status: row.status,
+                    },
+                })
             })
             .collect();
         let inserted = apply::insert_messages(tx, rows).await?;
-        self.catch_up(tx, sent).await?;
+        // Reports of one that somebody else just stored are for that row; the sweep finds it.
+        let sent = sent.into_iter().zip(&inserted).filter(|(_, inserted)| **inserted);
+        self.catch_up(tx, sent.filter_map(|(sent, _)| sent).collect()).await?;
         self.follow(tx, facts, &inserted).await
     }
 
