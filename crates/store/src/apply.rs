@@ -352,16 +352,10 @@ pub struct ConversationKey {
     pub topic: String,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct ConversationRef {
-    pub id: ConversationId,
-    pub status: ConversationStatus,
-}
-
 pub async fn conversations(
     tx: &mut Tx,
     keys: impl IntoIterator<Item = &ConversationKey>,
-) -> Result<HashMap<ConversationKey, ConversationRef>> {
+) -> Result<HashMap<ConversationKey, ConversationId>> {
     let mut rows = Rows::new(&[
         ("org", of::<OrganisationId>()),
         ("peer_id", of::<Uuid>()),
@@ -379,7 +373,7 @@ pub async fn conversations(
     let mut found = HashMap::with_capacity(rows.len());
     for mut row in tx
         .bulk_fetch(
-            "SELECT c.organisation_id, c.peer_id, c.channel_id, c.topic, c.id, c.status FROM {rows}
+            "SELECT c.organisation_id, c.peer_id, c.channel_id, c.topic, c.id FROM {rows}
              JOIN conversations c ON c.organisation_id = u.org AND c.peer_id = u.peer_id
                  AND c.channel_id = u.channel_id AND c.topic = u.topic",
             rows,
@@ -392,7 +386,7 @@ pub async fn conversations(
             channel_id: row.get(2)?,
             topic: row.get(3)?,
         };
-        found.insert(key, ConversationRef { id: row.get(4)?, status: row.get(5)? });
+        found.insert(key, row.get(4)?);
     }
     Ok(found)
 }
@@ -444,6 +438,24 @@ pub async fn insert_conversations(tx: &mut Tx, conversations: Vec<NewConversatio
         ]);
     }
     tx.bulk_insert("conversations", rows, "ON CONFLICT DO NOTHING").await
+}
+
+/// How conversations stand. They stay so until the transaction ends.
+pub async fn lock_conversations(
+    tx: &mut Tx,
+    ids: BTreeSet<(OrganisationId, ConversationId)>,
+) -> Result<HashMap<ConversationId, ConversationStatus>> {
+    let mut rows = Rows::new(&[("org", of::<OrganisationId>()), ("conversation", of::<ConversationId>())]);
+    for (organisation, id) in ids {
+        rows.push([organisation.value(), id.value()]);
+    }
+    let lock = tx.for_update();
+    let sql = format!(
+        "SELECT m.id, m.status FROM {{rows}} JOIN conversations m
+         ON m.organisation_id = u.org AND m.id = u.conversation {lock}"
+    );
+    let mut found = tx.bulk_fetch(&sql, rows).await?;
+    found.iter_mut().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// What new messages do to their conversation.
