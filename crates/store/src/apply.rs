@@ -665,6 +665,7 @@ pub struct NewHeld {
     pub item: i64,
     pub pointer: String,
     pub platform: Platform,
+    /// The number's or the business account's id; of one number of a business account, `123 62811`.
     pub account_key: String,
     /// No account yet; otherwise it is quarantined.
     pub unclaimed: bool,
@@ -672,7 +673,7 @@ pub struct NewHeld {
     pub received_at: Timestamp,
 }
 
-/// Keeps updates for later. One that is kept already only gets its new reason and error.
+/// Keeps updates for later. One that is kept already only hears whose it is by now, and why it still is.
 pub async fn hold(tx: &mut Tx, held: Vec<NewHeld>) -> Result<()> {
     let mut rows = Rows::new(&[
         ("id", of::<HeldId>()),
@@ -706,7 +707,7 @@ pub async fn hold(tx: &mut Tx, held: Vec<NewHeld>) -> Result<()> {
         "held_updates",
         rows,
         "ON CONFLICT (stream, seq, item) DO UPDATE SET reason = excluded.reason, error = excluded.error,
-             organisation_id = excluded.organisation_id",
+             organisation_id = excluded.organisation_id, account_key = excluded.account_key",
     )
     .await?;
     Ok(())
@@ -732,14 +733,16 @@ pub async fn release(tx: &mut Tx, stream: i64, seq: i64, items: &[i64], now: Tim
     Ok(())
 }
 
-/// Open unclaimed updates whose account exists by now: where they are in the log.
-pub async fn claimable(db: &mut impl Db, limit: i64) -> Result<Vec<(i64, i64)>> {
+/// Open unclaimed updates whose account exists by now: where they are in the log, behind `after`.
+pub async fn claimable(db: &mut impl Db, after: (i64, i64), limit: i64) -> Result<Vec<(i64, i64)>> {
     db.fetch(
         "SELECT DISTINCT h.stream, h.seq FROM held_updates h
          JOIN accounts a ON a.platform = h.platform AND a.retired_at IS NULL
-             AND (a.external_id = h.account_key OR a.waba_id = h.account_key)
-         WHERE h.resolved_at IS NULL AND h.reason = 'unclaimed' ORDER BY h.stream, h.seq LIMIT $1",
-        args![limit],
+             AND (h.account_key = a.external_id OR h.account_key = a.waba_id
+                  OR h.account_key = a.waba_id || ' ' || a.phone_digits)
+         WHERE h.resolved_at IS NULL AND h.reason = 'unclaimed' AND (h.stream, h.seq) > ($1, $2)
+         ORDER BY h.stream, h.seq LIMIT $3",
+        args![after.0, after.1, limit],
     )
     .await?
     .iter_mut()

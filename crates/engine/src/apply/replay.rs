@@ -117,17 +117,18 @@ impl Engine {
     pub(crate) async fn replay_claimable(&self) -> Result<Replayed> {
         let mut total = Replayed::default();
         let log = LogReader::open(&self.store)?;
+        let mut after = (-1, -1);
         loop {
-            let places = kabar_store::apply::claimable(&mut self.store.reader().await?, 256).await?;
-            let mut progressed = false;
+            let places = kabar_store::apply::claimable(&mut self.store.reader().await?, after, 256).await?;
+            let Some(last) = places.last().copied() else { return Ok(total) };
+            after = last;
             for (stream, seq) in places {
-                let Some(logged) = log.get(stream, seq).await? else { continue };
-                let replayed = self.replay_body(&logged, true).await?;
-                progressed |= replayed.updates > replayed.held;
-                total += replayed;
-            }
-            if !progressed {
-                return Ok(total);
+                if self.stopping.is_cancelled() {
+                    return Ok(total);
+                }
+                if let Some(logged) = log.get(stream, seq).await? {
+                    total += self.replay_body(&logged, true).await?;
+                }
             }
         }
     }
