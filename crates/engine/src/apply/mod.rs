@@ -197,16 +197,18 @@ impl Engine {
         }
     }
 
-    /// Applies delivery reports that crossed with their message.
-    pub(crate) async fn sweep_reports(&self) -> Result<()> {
-        if kabar_store::statuses::overtaken(&mut self.store.reader().await?, 1).await?.is_empty() {
-            return Ok(());
+    /// Applies delivery reports received since `since` that crossed with their message.
+    pub(crate) async fn sweep_reports(&self, since: Timestamp) -> Result<()> {
+        let found = kabar_store::statuses::overtaken(&mut self.store.reader().await?, since, 1).await?;
+        let mut more = !found.is_empty();
+        while more {
+            let mut tx = self.store.begin().await?;
+            let mut batch = Batch::new(self, false);
+            more = batch.sweep(&mut tx, since).await? == statuses::SWEEP as usize;
+            batch.finish(&mut tx).await?;
+            tx.commit().await?;
         }
-        let mut tx = self.store.begin().await?;
-        let mut batch = Batch::new(self, false);
-        batch.sweep(&mut tx).await?;
-        batch.finish(&mut tx).await?;
-        Ok(tx.commit().await?)
+        Ok(())
     }
 
     /// Applies items in `tx`. The items that were held back instead.
