@@ -88,8 +88,12 @@ pub async fn gather(tx: &mut Tx, items: Vec<(OrganisationId, InboxItemId, InboxI
     Ok(())
 }
 
-/// Drops stretches that began before `before`: longer ones are not allowed.
-pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<()> {
-    tx.execute("DELETE FROM intake_windows WHERE started_at < $1", args![before]).await?;
-    Ok(())
+/// Drops up to `limit` stretches that began before `before`: longer ones are not allowed.
+pub async fn forget(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM intake_windows WHERE started_at < $1 AND (organisation_id, source_id) IN (
+             SELECT organisation_id, source_id FROM intake_windows WHERE started_at < $1 LIMIT $2)",
+        args![before, limit],
+    )
+    .await
 }

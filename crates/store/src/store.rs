@@ -311,7 +311,7 @@ impl Tx {
         }
     }
 
-    /// Locks the messages read under the alias `m`, in one order for all, where rows can be locked one by one; SQLite's one writer needs none.
+    /// Locks the rows read under the alias `m`, in one order for all, where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn for_update(&self) -> &'static str {
         match &self.inner {
             Inner::Sqlite(_) => "",

@@ -15,6 +15,9 @@ use uuid::Uuid;
 use super::batch::{Batch, Report};
 use crate::outbound::ATTEMPTS;
 
+/// Early reports applied in one transaction.
+pub(super) const SWEEP: i64 = 1_000;
+
 /// A message's standing, and how reports move it.
 #[derive(Debug)]
 pub(crate) struct Standing {
@@ -177,9 +180,10 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Applies reports that were stored as early while their message was stored, or a moment before.
-    pub(super) async fn sweep(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let found = statuses::overtaken(tx, 1_000).await?;
+    /// Applies reports that were stored as early while their message was stored, or a moment before. How many.
+    pub(super) async fn sweep(&mut self, tx: &mut Tx, since: Timestamp) -> Result<usize, StoreError> {
+        let found = statuses::overtaken(tx, since, SWEEP).await?;
+        let reports = found.len();
         let organisations: HashMap<Uuid, OrganisationId> =
             found.iter().map(|(organisation, key)| (*key, *organisation)).collect();
         let known = statuses::resolve(tx, found).await?;
@@ -195,7 +199,8 @@ impl Batch<'_> {
                 })
             })
             .collect();
-        self.catch_up(tx, sent).await
+        self.catch_up(tx, sent).await?;
+        Ok(reports)
     }
 
     /// Applies the reports that came before messages we only now hear of.
