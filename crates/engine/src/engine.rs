@@ -170,10 +170,6 @@ impl Engine {
     /// Starts taking webhooks, applying and sending.
     pub async fn start(self: &Arc<Self>) -> Result<Running> {
         self.load_secrets().await?;
-        // The clock may have been set back since: what is queued now comes behind what is there.
-        if let Some(last) = kabar_store::outbound::newest_position(&mut self.store.reader().await?).await? {
-            self.clock.go_on_from(last);
-        }
         self.seed_categories().await?;
         let (log, log_writers) =
             LogWriter::start(&self.store, Arc::clone(&self.appended), self.lag.clone()).await?;

@@ -5,11 +5,11 @@ use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, ChannelId, OrganisationId, Timestamp};
 use serde_json::Value as Json;
 
+use crate::args;
 use crate::error::Result;
 use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
-use crate::{Rows, args, of};
 
 /// An account that is not retired, or was not when it was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -311,28 +311,17 @@ pub async fn record_check(
     Ok(())
 }
 
-/// What a retirement moved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// Channels now served by the other account.
-    pub channels: Vec<ChannelId>,
-    /// Messages that waited to be sent and now wait at the other account.
-    pub messages: u64,
-    /// Messages that can no longer be sent.
-    pub failed: Vec<kabar_domain::MessageId>,
-}
-
-/// Takes an account out of service. What was linked to it, and what waits to be sent over it, goes to `heir`;
-/// without one, channels stay behind disconnected and waiting messages fail with `error` (JSON). Its direct
-/// line is archived. What a sender is just working on is left to the sender.
+/// Takes an account out of service. What was linked to it goes to `heir`; without one, channels stay behind
+/// disconnected. Its direct line is archived. The channels that are the heir's now.
+///
+/// What waits to be sent over it goes first: [`crate::outbound::give_over`].
 pub async fn retire(
     tx: &mut Tx,
     organisation: OrganisationId,
     id: AccountId,
     heir: Option<AccountId>,
-    error: &str,
     now: Timestamp,
-) -> Result<Moved> {
+) -> Result<Vec<ChannelId>> {
     tx.execute(
         "UPDATE accounts SET retired_at = $3, updated_at = $3, status = $4, is_default = $5
          WHERE organisation_id = $1 AND id = $2",
@@ -345,7 +334,7 @@ pub async fn retire(
         args![organisation, id, ChannelStatus::Archived, now],
     )
     .await?;
-    let mut moved = Moved::default();
+    let mut moved = Vec::new();
     if let Some(heir) = heir {
         let channels = tx
             .fetch(
@@ -357,7 +346,7 @@ pub async fn retire(
                 args![organisation, id, heir, now],
             )
             .await?;
-        moved.channels = channels.into_iter().map(|mut row| row.get(0)).collect::<Result<_>>()?;
+        moved = channels.into_iter().map(|mut row| row.get(0)).collect::<Result<_>>()?;
     }
     tx.execute(
         "UPDATE channels SET status = $3, updated_at = $4
@@ -365,55 +354,6 @@ pub async fn retire(
         args![organisation, id, ChannelStatus::Disconnected, now, ChannelStatus::Archived],
     )
     .await?;
-    let waiting = if let Some(heir) = heir {
-        tx.fetch(
-            "UPDATE outbound_queue SET account_id = $3
-             WHERE organisation_id = $1 AND account_id = $2 AND lease_until IS NULL RETURNING message_id",
-            args![organisation, id, heir],
-        )
-        .await?
-    } else {
-        tx.fetch(
-            "DELETE FROM outbound_queue
-             WHERE organisation_id = $1 AND account_id = $2 AND lease_until IS NULL RETURNING message_id",
-            args![organisation, id],
-        )
-        .await?
-    };
-    let waiting = waiting.into_iter().map(|mut row| row.get(0)).collect::<Result<Vec<_>>>()?;
-    let mut rows = Rows::new(&[
-        ("organisation_id", of::<OrganisationId>()),
-        ("id", of::<kabar_domain::MessageId>()),
-        ("account_id", of::<AccountId>()),
-        ("error", of::<String>()),
-        ("failed_at", of::<Timestamp>()),
-    ]);
-    for message in &waiting {
-        rows.push([
-            organisation.value(),
-            Bind::value(*message),
-            heir.unwrap_or(id).value(),
-            error.value(),
-            now.value(),
-        ]);
-    }
-    if heir.is_some() {
-        moved.messages = tx
-            .bulk_execute(
-                "UPDATE messages SET account_id = u.account_id FROM {rows}
-                 WHERE messages.organisation_id = u.organisation_id AND messages.id = u.id",
-                rows,
-            )
-            .await?;
-    } else {
-        tx.bulk_execute(
-            "UPDATE messages SET status = 80, failed_at = u.failed_at, error = u.error FROM {rows}
-             WHERE messages.organisation_id = u.organisation_id AND messages.id = u.id AND messages.status < 40",
-            rows,
-        )
-        .await?;
-        moved.failed = waiting;
-    }
     Ok(moved)
 }
 

@@ -759,20 +759,6 @@ pub async fn open_items(tx: &mut Tx, stream: i64, seq: i64) -> Result<Vec<i64>> 
     tx.fetch(&sql, args![stream, seq]).await?.iter_mut().map(|row| row.get(0)).collect()
 }
 
-/// Runs what follows so that it can be undone alone; see [`undo_to_mark`] and [`keep_mark`].
-pub async fn mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("SAVEPOINT apply_one", args![]).await.map(|_| ())
-}
-
-pub async fn undo_to_mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("ROLLBACK TO SAVEPOINT apply_one", args![]).await?;
-    keep_mark(tx).await
-}
-
-pub async fn keep_mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("RELEASE SAVEPOINT apply_one", args![]).await.map(|_| ())
-}
-
 /// The business account a number belongs to.
 pub async fn waba_id(
     db: &mut impl Db,

@@ -183,8 +183,8 @@ impl Db for Reader {
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) inner: Inner,
-    counts: BTreeMap<(OrganisationId, Counter), i64>,
-    events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
+    pub(crate) counts: BTreeMap<(OrganisationId, Counter), i64>,
+    pub(crate) events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
     announcer: Arc<Announcer>,
 }
 

@@ -246,7 +246,7 @@ impl Engine {
                 let mut held = Vec::new();
                 for item in resolved {
                     let place = item.hold(&self.clock, false, String::new());
-                    kabar_store::apply::mark(tx).await?;
+                    let savepoint = tx.savepoint().await?;
                     let mut one = Batch::new(self, again);
                     let outcome = match one.apply(tx, Vec::from([item])).await {
                         Ok(()) => one.finish(tx).await,
@@ -254,7 +254,7 @@ impl Engine {
                     };
                     match outcome {
                         Ok(also) => {
-                            kabar_store::apply::keep_mark(tx).await?;
+                            tx.keep(savepoint).await?;
                             held.extend(also);
                         }
                         Err(error)
@@ -264,7 +264,7 @@ impl Engine {
                             return Err(error);
                         }
                         Err(error) => {
-                            kabar_store::apply::undo_to_mark(tx).await?;
+                            tx.undo_to(savepoint).await?;
                             held.push((place.stream, place.seq, place.item));
                             let reason = format!("it could not be stored: {error}");
                             tracing::warn!(stream = place.stream, seq = place.seq, pointer = place.pointer, %error, "quarantined");

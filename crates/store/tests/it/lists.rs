@@ -8,7 +8,7 @@ use kabar_store::accounts::{self, Check};
 use kabar_store::apply::{self, NewHeld};
 use kabar_store::channels::{self, StatusFilter};
 use kabar_store::contacts::{self, Contact};
-use kabar_store::{Db as _, Window, args, held, inbox, organisations};
+use kabar_store::{Db as _, Window, args, held, inbox, organisations, outbound};
 use serde_json::json;
 
 use crate::both;
@@ -71,7 +71,7 @@ both! {
         assert!(error.is_conflict_on("accounts_external", "accounts.external_id"), "{error}");
         drop(tx);
         let mut tx = store.begin().await.unwrap();
-        accounts::retire(&mut tx, here, account_here.id, None, "{}", clock.now()).await.unwrap();
+        accounts::retire(&mut tx, here, account_here.id, None, clock.now()).await.unwrap();
         accounts::insert(&mut tx, &account(&clock, there, "100")).await.unwrap();
         assert_eq!(accounts::find(&mut tx, here, account_here.id).await.unwrap(), None);
         let direct = channels::find(&mut tx, here, account_here.channel_id.unwrap()).await.unwrap().unwrap();
@@ -92,8 +92,8 @@ both! {
             channels::insert(&mut tx, channel).await.unwrap();
         }
         let moved =
-            accounts::retire(&mut tx, organisation, retired.id, Some(heir.id), "{}", clock.now()).await.unwrap();
-        assert_eq!(moved.channels, [moves.id]);
+            accounts::retire(&mut tx, organisation, retired.id, Some(heir.id), clock.now()).await.unwrap();
+        assert_eq!(moved, [moves.id]);
         let found = channels::find(&mut tx, organisation, moves.id).await.unwrap().unwrap();
         assert_eq!((found.account_id, found.status), (heir.id, ChannelStatus::Connected));
         let found = channels::find(&mut tx, organisation, stays.id).await.unwrap().unwrap();
@@ -123,13 +123,11 @@ both! {
         .await
         .unwrap();
         let error = r#"{"code":0,"title":"The account was retired"}"#;
-        let moved = accounts::retire(&mut tx, place.organisation, place.account, Some(heir.id), error, clock.now())
-            .await
-            .unwrap();
-        assert_eq!((moved.messages, moved.failed.len()), (1, 0));
-        let moved =
-            accounts::retire(&mut tx, place.organisation, heir.id, None, error, clock.now()).await.unwrap();
-        assert_eq!((moved.messages, moved.failed.as_slice()), (0, &[message][..]));
+        let (from, to, now) = (place.organisation, Some(heir.id), clock.now());
+        let given = outbound::give_over(&mut tx, from, place.account, to, error, now, 9).await.unwrap();
+        assert_eq!((given.moved.as_slice(), given.failed.len()), (&[message][..], 0));
+        let given = outbound::give_over(&mut tx, from, heir.id, None, error, now, 9).await.unwrap();
+        assert_eq!((given.moved.len(), given.failed.as_slice()), (0, &[(message, conversation)][..]));
         let failed =
             kabar_store::messages::find_message(&mut tx, place.organisation, message).await.unwrap().unwrap();
         assert_eq!(failed.failed_at, Some(clock.now()));
