@@ -169,6 +169,14 @@ def test_what_people_decided_stays(team, model, api):
     assert (after["class"], after["status"], after["record"]) == ("unknown", "dismissed", None)
 
 
+def test_reading_history_again_keeps_what_a_service_read(server, organisation, team, model, api):
+    use(team, model)
+    first = team.write(VAGUE, group=None)
+    after = eventually(lambda: [found for found in [item(api, first["id"])] if found["class"] == "problem"])[0]
+    said = server.run("understand", "--replay", "--organisation", organisation.id)
+    assert item(api, first["id"]) == after and len(model.asked) == 1, said
+
+
 def test_nothing_leaves_unless_it_is_wanted(team, model, api):
     team.write(VAGUE)
     use(team, model, enabled=False)

@@ -212,6 +212,29 @@ def test_repeated_failures_close_the_address_for_a_while(server, person):
         assert http.post("/auth/login", json={"email": email, "password": password}).status_code == 200
 
 
+def test_behind_a_trusted_proxy_clients_are_told_apart(make_kabar):
+    kabar = make_kabar(environment={"KABAR_TRUSTED_PROXIES": "127.0.0.1"}).start()
+    assert "trusted_proxies = 127.0.0.1" in kabar.run("config", "check")
+
+    def sign_in(peer: str, forwarded: str, email: str, password: str) -> int:
+        headers = {"X-Forwarded-For": forwarded}
+        with from_address(kabar, peer) as http:
+            return http.post("/auth/login", json={"email": email, "password": password}, headers=headers).status_code
+
+    def guess_until_closed(peer: str, forwarded) -> None:
+        codes = [sign_in(peer, forwarded(n), f"nobody{serial()}@example.com", "guess") for n in range(60)]
+        assert codes[-1] == 429, codes
+
+    owner = (Kabar.ADMIN_EMAIL, kabar.keys.admin_password)
+    # Whatever the guesser writes in front of what the proxy saw.
+    guess_until_closed("127.0.0.1", lambda n: f"203.0.113.{n}, 198.51.100.7")
+    assert sign_in("127.0.0.1", "198.51.100.7", *owner) == 429
+    assert sign_in("127.0.0.1", "198.51.100.8", *owner) == 200
+    # Nobody else is believed.
+    guess_until_closed("127.0.0.2", lambda n: f"203.0.113.{n}")
+    assert sign_in("127.0.0.2", "198.51.100.9", *owner) == 429
+
+
 def test_each_ability_opens_its_own_doors(organisation, account):
     read, write, send = (organisation.caller(ability) for ability in ("read", "write", "send"))
     contact, message = {"wa_id": "628123"}, {"channel_id": account.channel_id, "wa_id": "628123", "body": "Halo"}

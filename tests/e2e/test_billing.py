@@ -68,6 +68,13 @@ def page(kabar, url):
     return kabar.http.get(url, follow_redirects=True)
 
 
+# Amount and action under the key below, and no payment's name.
+SEALED = (
+    "B1602398B4D46D8D3FC2BE9BE0B38C7DE72A936F81D0C3FA28E1E093CC275752"
+    "15667A30C4E74E96920662801D49AE2D520319F98A5CAF23DF78A8DC11935B4C"
+)
+
+
 def test_it_is_off_until_the_operator_sets_it_up(backend, make_kabar, new_database, simulator):
     kabar = make_kabar(new_database(backend), simulator=simulator).start()
     api = Api(kabar.base_url, login(kabar, Kabar.ADMIN_EMAIL, kabar.keys.admin_password)["access_token"])
@@ -76,6 +83,14 @@ def test_it_is_off_until_the_operator_sets_it_up(backend, make_kabar, new_databa
     assert data(api.get("/billing/plans"), 200) == [] == data(api.get("/billing/invoices"), 200)
     refused(api.post("/billing/checkout", {"plan_id": UNKNOWN_ID}), 409)
     refused(kabar.http.post("/api/webhooks/neoleap", json=[{"type": "PAYMENT"}]), 404)
+    assert kabar.stop() == 0
+    # The key alone: what the gateway sends is read, and there is no payment it could be of.
+    kabar.environment["KABAR_NEOLEAP_RESOURCE_KEY"] = "12345678901234567890123456789012"
+    kabar.start()
+    assert kabar.http.post("/api/webhooks/neoleap", json=[{"type": "PAYMENT", "payLoad": [{}]}]).json() == [{"status": "1"}]
+    refused(kabar.http.post("/api/webhooks/neoleap", json=[{"paymentId": "1", "trandata": "00" * 16}]), 400)
+    refused(kabar.http.post("/api/webhooks/neoleap", json=[{"paymentId": "1", "trandata": SEALED}]), 400)
+    assert data(api.get("/billing"), 200)["enabled"] is False
     half = kabar.cli("config", "check", "--neoleap-tranportal-id", "x")
     assert half.returncode != 0 and "neoleap_resource_key" in half.stdout + half.stderr
 
@@ -385,6 +400,7 @@ def test_an_unpaid_organisation_is_read_only_and_loses_nothing(server, customer,
         lambda: api.put(f"/channels/{account.channel_id}", {"display_name": "x"}),
         lambda: api.delete(f"/messaging-accounts/{account.id}"),
         lambda: api.post("/webhook-endpoints", {"url": "http://127.0.0.1:9/"}),
+        lambda: api.post("/tokens", {"name": "x", "abilities": ["read"]}),
     ]
     for call in held:
         body = refused(call(), 402)
@@ -394,6 +410,8 @@ def test_an_unpaid_organisation_is_read_only_and_loses_nothing(server, customer,
     # Reading goes on, and signing in.
     assert data(api.get("/conversations"), 200) and data(api.get("/webhook-endpoints"), 200) == []
     login(server, Kabar.ADMIN_EMAIL, server.keys.admin_password)
+    assert data(api.post("/messages/classify", {"text": "AC bocor"}), 200)["class"] == "problem"
+    refused(api.delete(f"/tokens/{UNKNOWN_ID}"), 404)
     # What comes in is taken.
     later = wa.message(incoming["from"])
     wa.deliver(server, wa.arrival(account.number, later))

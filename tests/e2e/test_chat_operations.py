@@ -231,3 +231,97 @@ def test_a_tap_in_a_telegram_group_makes_the_problem(organisation, account, hook
         return made and data(api.get(f"/problems/{made['id']}"))
 
     assert eventually(converted)["site"]["name"] == "Tower South"
+
+
+def commands(organisation, on=True):
+    settings = {"settings": {"operations": {"commands": on}}}
+    data(organisation.api.put(f"/organisations/{organisation.id}", settings))
+
+
+def chat_of(api, count):
+    """The bot's one direct conversation and what stands in it, oldest first, once there is so much."""
+
+    def look():
+        found = [(talk, api.all(f"/conversations/{talk['id']}/messages")) for talk in api.all("/conversations")]
+        return [(talk, said[::-1]) for talk, said in found if len(said) >= count]
+
+    [(talk, said)] = eventually(look)
+    return talk, said
+
+
+def test_opening_a_bot_is_greeted_and_is_nothing_to_see_to(organisation, bot, hook, api):
+    commands(organisation)
+    who = 78_000_000 + serial() % 10**6
+    hook.deliver(tg.update(message=tg.message(who, text="/start")))
+    talk, [start, greeting] = chat_of(api, 2)
+    assert (start["body"], start["direction"], greeting["direction"]) == ("/start", "inbound", "outbound")
+    assert "keadaan laporan" in greeting["body"], "in the language of who wrote"
+    assert talk["unread_count"] == 0 and api.all("/inbox") == []
+    hook.deliver(tg.update(message=tg.message(who, text="AC bocor")))
+    [item] = api.understood()
+    assert item["text"] == "AC bocor" and item["suggestions"]["facility"] is None
+
+
+def test_a_scanned_code_places_what_is_written_after_it(organisation, bot, hook, api, new_organisation):
+    commands(organisation)
+    site = data(api.post("/sites", {"name": "Building A"}))
+    other = data(api.post("/sites", {"name": "Building B"}))
+    thing = data(api.post("/facilities", {"site_id": site["id"], "name": "Pompa 2", "code": "P-02"}))
+    link = data(api.get(f"/facilities/{thing['id']}/link"))["links"][0]["url"]
+    payload = re.search(r"[?]start=(.*)", link).group(1)
+    who = 78_000_000 + serial() % 10**6
+
+    def write(text):
+        message = tg.message(who, text=text)
+        hook.deliver(tg.update(message=message))
+        return message
+
+    write(f"/start {payload}")
+    _, [_, greeting] = chat_of(api, 2)
+    assert "Ini tentang Pompa 2 (P-02), Building A." in greeting["body"]
+    assert api.all("/inbox") == []
+    write("bocor lagi, tolong segera")
+    write("AC mati di Building B")
+    elsewhere, here = [item["suggestions"] for item in api.understood()]
+    assert (here["facility"]["id"], here["site"]["id"]) == (thing["id"], site["id"])
+    assert (elsewhere["facility"], elsewhere["site"]["id"]) == (None, other["id"]), "what is named counts more"
+    # Somebody else's code says nothing here.
+    stranger = new_organisation()
+    place = data(stranger.api.post("/sites", {"name": "Their place"}))
+    theirs = data(stranger.api.post("/facilities", {"site_id": place["id"], "name": "Their pump"}))
+    write(f"/start f_{theirs['id']}")
+    _, said = chat_of(api, 6)
+    assert "keadaan laporan" in said[-1]["body"] and "Their" not in said[-1]["body"]
+    write("bocor lagi")
+    assert api.understood()[0]["suggestions"]["facility"] is None
+
+
+def test_a_bot_that_is_to_say_nothing_still_knows_the_place(organisation, bot, hook, api):
+    site = data(api.post("/sites", {"name": "Building A"}))
+    thing = data(api.post("/facilities", {"site_id": site["id"], "name": "Pompa 2"}))
+    who = 78_000_000 + serial() % 10**6
+    for text in (f"/start f_{thing['id']}", "bocor lagi, tolong segera"):
+        hook.deliver(tg.update(message=tg.message(who, text=text)))
+    [item] = api.understood()
+    assert item["suggestions"]["facility"]["id"] == thing["id"]
+    _, said = chat_of(api, 2)
+    assert [message["direction"] for message in said] == ["inbound", "inbound"]
+
+
+def test_a_reporter_who_cannot_be_told_is_told_of(team, api):
+    """No template says it after 24 hours: people see that, what was to be said, and what to do."""
+    on(team, closing_notes=True)
+    sender = person()
+    item = team.write(AC, group=None, sender=sender, timestamp=str(int(time.time()) - 30 * 3600))
+    made = data(api.post(f"/inbox/{item['id']}/convert", {"to": "problem"}))["record"]
+    path = f"/problems/{made['id']}"
+    untold = [entry for entry in data(api.patch(path, {"status": "resolved"}))["timeline"] if entry["type"] == "not_told"]
+    assert len(untold) == 1 and "settings.operations.template" in untold[0]["text"]
+    assert made["number"] in untold[0]["data"]["untold"] and untold[0]["data"]["contact_id"] == item["sender"]["contact_id"]
+    [event] = [event for event in api.all("/events") if event["type"] == "problem.reporter_not_told"]
+    assert event["data"]["number"] == made["number"] and event["data"]["reason"] in untold[0]["text"]
+    assert team.said(item["conversation_id"]) == []
+    # With a name that WhatsApp does not know, the name is said.
+    on(team, closing_notes=True, template="case_update")
+    again = data(api.patch(path, {"status": "closed"}))["timeline"]
+    assert "case_update" in [entry for entry in again if entry["type"] == "not_told"][-1]["text"]

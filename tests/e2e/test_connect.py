@@ -85,9 +85,10 @@ def test_deleting_the_app_revokes_its_tokens_everywhere(server, new_organisation
     assert theirs.api.all("/connected-apps") == []
 
 
-def test_people_see_and_end_their_own_connections(server, organisation, api, app, admin):
+@pytest.mark.parametrize("role", ["agent", "viewer"])
+def test_people_see_and_end_their_own_connections(server, organisation, api, app, admin, role):
     connect(server, admin, app, organisation.id)
-    email, password = create_person(organisation, "agent")
+    email, password = create_person(organisation, role)
     with browser(server) as client:
         sign_in(client, email, password)
         connect(server, client, app, organisation.id)

@@ -58,6 +58,9 @@ def test_a_first_message_and_its_answer(demo, browser, tmp_path):
     page.on(
         "request", lambda sent: None if sent.url.startswith((demo.base_url, "data:")) else elsewhere.append(sent.url)
     )
+    for account in api.all("/messaging-accounts"):
+        report = data(api.get(f"/messaging-accounts/{account['id']}/doctor"))
+        assert report["status"] != "failed", report
     page.goto(demo.base_url + "/demo")
     box = page.get_by_role("textbox").first
     box.fill("AC bocor di Gedung A")

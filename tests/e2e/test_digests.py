@@ -64,7 +64,7 @@ def test_a_supervisor_gets_the_digest_of_their_sites_once(server, organisation, 
     text = message.get_content()
     assert "Building A" in message["Subject"] and "Building B" in message["Subject"]
     assert "Building C" not in message["Subject"] + text
-    assert "1 critical" in text and f"{grave['number']} Gas leak" in text and "1 work updates" in text
+    assert "1 critical" in text and f"{grave['number']} Gas leak" in text and "work updates 1" in text
     assert done["number"] not in text and foreign["number"] not in text
     server.stop()
     server.start()
@@ -72,3 +72,19 @@ def test_a_supervisor_gets_the_digest_of_their_sites_once(server, organisation, 
     data(api.patch(f"/sites/{site['id']}", {"supervisor_ids": [user, second]}))
     eventually(lambda: mail.to(again), timeout=60)
     assert len(mail.to(email)) == 1, "once a day"
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "words"),
+    [("id", "Ringkasan harian", ["Masalah terbuka: 1 (1 kritis)", "(kritis, 0 jam)"]), ("ar", "الملخص اليومي", ["حرجة"])],
+)
+def test_a_digest_is_in_the_organisations_language(server, organisation, api, mail, language, subject, words):
+    email, user = supervisor(server, organisation)
+    site = data(api.post("/sites", {"name": "Building A", "timezone": ZONE, "supervisor_ids": [user]}))
+    grave = data(api.post("/problems", {"title": "Gas leak", "severity": "critical", "site_id": site["id"]}))
+    operations = {"digest_at": at(0)}
+    data(api.put(f"/organisations/{organisation.id}", {"settings": {"language": language, "operations": operations}}))
+    [message] = eventually(lambda: mail.to(email), timeout=60)
+    text = message.get_content()
+    assert message["Subject"].startswith(subject) and grave["number"] in text
+    assert [word for word in words if word not in text] == [] and "Open problems" not in text

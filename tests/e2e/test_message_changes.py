@@ -232,3 +232,15 @@ def test_an_acknowledgement_needs_something_to_say(api, account):
     for id in (UNKNOWN_ID, "nonsense"):
         answer = refused(api.post("/whatsapp-api/acknowledge", {"to": "6281234567890", "record_id": id}), 422)
         assert list(answer["errors"]) == ["record_id"]
+
+
+def test_a_template_that_is_not_there_says_what_to_do(api, account):
+    to = {"to": "6281234567890"}
+    answer = refused(api.post("/whatsapp-api/send-guide", to), 404)
+    assert (answer["message"], answer["code"]) == ("Template not found.", "template_missing")
+    for word in ("user_guide", "/api/v1/templates/sync", "guides"):
+        assert word in answer["action"]
+    answer = refused(api.post("/whatsapp-api/send-guide", to | {"guide": "panduan"}), 404)
+    assert "panduan" in answer["action"] and "user_guide" not in answer["action"]
+    answer = refused(api.post("/whatsapp-api/acknowledge", to | {"template_name": "case_taken"}), 404)
+    assert answer["message"] == "Template not found." and "case_taken" in answer["action"]

@@ -120,7 +120,7 @@ def test_someone_without_a_number_is_answered_by_user_id(server, organisation, a
     wa.deliver(server, wa.envelope(wa.change(account.number, **value)))
     conversation = organisation.message(incoming["id"])["conversation_id"]
     message = data(api.post("/messages", {"conversation_id": conversation, "body": "Baik"}), 200)
-    reaches(message, "sent")
+    reaches(message, "read")
     [arrived] = accepted(simulator, message)
     assert arrived["payload"]["recipient"] == user_id and "to" not in arrived["payload"]
 

@@ -140,6 +140,35 @@ def test_a_flood_from_one_person_is_gathered(team, api):
     assert team.write(AC)["status"] == "converted", "others are not held up"
 
 
+def test_a_flood_hides_no_emergency_and_nothing_behind_what_is_dismissed(team, api):
+    team.settings({"threshold": 0.4, "flood": {"per_number": 2}})
+    person = f"62818{serial() % 10**7:07d}"
+
+    def write(text):
+        known = team.api.total("/inbox")
+        message = wa.message(person, content={"body": text}, group_id=team.group["external_id"])
+        wa.deliver(team.server, wa.arrival(team.account.number, message))
+        eventually(lambda: team.api.total("/inbox") == known + 1)
+        return team.api.understood()[0]
+
+    for n in range(2):
+        assert write(f"pompa {n} bocor")["status"] == "converted"
+    gathering = write("pompa 3 bocor")
+    assert gathering["status"] == "needs_review"
+    assert write("pompa 4 bocor")["digest_id"] == gathering["id"]
+    fire = write("kebakaran di gudang, ada orang terjebak!")
+    assert fire["digest_id"] is None and fire["record"]["type"] == "problem"
+    data(api.post(f"/inbox/{gathering['id']}/dismiss"))
+    after = write("pompa 5 bocor")
+    assert (after["status"], after["digest_id"]) == ("needs_review", None)
+    assert write("pompa 6 bocor")["digest_id"] == after["id"]
+
+
+def test_a_question_about_a_record_is_none(team):
+    for text in ("P-2026-000001", "cek W-2026-000001", "STATUS P-2026-000123"):
+        assert team.write(text)["record"] is None
+
+
 def test_a_flood_in_one_channel_is_gathered(team, api):
     team.settings({"threshold": 0.4, "flood": {"per_channel": 6}})
     gathered(team, flood(team, 15, senders=15), 6)

@@ -179,9 +179,15 @@ def test_what_excel_saves_is_read(api, encoding):
 def test_an_import_as_a_form_and_of_each_kind(api):
     make(api, "/sites", name="Building A", code="BA")
 
-    def send(path, text):
-        return data(api.http.post(path, files={"file": ("table.csv", text.encode(), "text/csv")}), 200)
+    def send(path, text, **fields):
+        file = {"file": ("table.csv", text.encode(), "text/csv")}
+        return data(api.http.post(path, files=file, data=fields), 200)
 
+    for said in ("true", "1"):
+        tried = send("/sites/import", "name\nBuilding B\n", dry_run=said)
+        assert (tried["dry_run"], tried["created"]) == (True, 1) and api.total("/sites") == 1
+    file = {"file": ("table.csv", b"name\nBuilding B\n", "text/csv")}
+    refused(api.http.post("/sites/import", files=file, data={"dry_run": "perhaps"}), 422)
     text = "site,name,code,parent,category\nBA,Pump,P-1,Basement,hvac\nBuilding A,Basement,,,\nNowhere,X,,,\n"
     done = send("/facilities/import", text)
     assert [row["action"] for row in done["rows"]] == ["created", "created", "failed"]
@@ -194,7 +200,7 @@ def test_an_import_as_a_form_and_of_each_kind(api):
 
 def test_what_is_no_table_is_refused(api, organisation):
     for path in ("/sites/import", "/facilities/import", "/categories/import"):
-        for wrong in (b"", b"\xff\xfe\x00", b"a,b\n1,2\n", b"name\n" + b"x\n" * 10_001):
+        for wrong in (b"", b"\xff\xfe\x00", b'name\n"A\nB\n', b"a,b\n1,2\n", b"name\n" + b"x\n" * 10_001):
             body = refused(api.http.post(path, content=wrong), 422)
             assert set(body["errors"]) == {"file"}
     reader = Api(organisation.kabar.base_url, organisation.token("read"))

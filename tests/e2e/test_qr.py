@@ -24,8 +24,9 @@ def test_a_link_opens_a_chat_with_the_facility_named(account, bot, api, facility
     digits = re.sub(r"\D", "", account.number.phone_number)
     assert (whatsapp.scheme, whatsapp.netloc, whatsapp.path) == ("https", "wa.me", f"/{digits}")
     assert (telegram.netloc, telegram.path) == ("t.me", f"/kabar_{bot.bot_id}_bot")
-    for link in (whatsapp, telegram):
-        assert parse_qs(link.query) == {"text": [found["text"]]}
+    assert parse_qs(whatsapp.query) == {"text": [found["text"]]}
+    # Telegram takes so much and no more into what a bot is told.
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", parse_qs(telegram.query)["start"][0])
     # What a person sends then is about this facility.
     entities = data(api.post("/ai/extract-entities", {"text": found["text"] + "bocor lagi"}))
     assert facility["id"] in [thing["match"]["id"] for thing in entities["things"] if thing.get("match")]
@@ -71,4 +72,17 @@ def test_a_sheet_to_print(account, api, facility):
     assert page.text.count("<figure>") == page.text.count("<svg") == 2
     assert "AC &amp; co. lantai 2" in page.text and "Building &lt;A&gt;" in page.text and "مضخة 3" in page.text
     assert "<A>" not in page.text and "Genset 2" not in page.text
+    assert '<html lang="en" dir="ltr">' in page.text
     assert "script" not in page.text and "http" not in re.sub(r"https://wa\.me/|http://www\.w3\.org/2000/svg", "", page.text)
+
+
+def test_a_sheet_is_in_its_readers_language(account, api, facility):
+    path = f"/sites/{facility['site_id']}/qr-sheet"
+    arabic = api.get(path, lang="ar").text
+    assert '<html lang="ar" dir="rtl">' in arabic and "<title>رموز QR: " in arabic
+    asked = api.request("GET", path, headers={"Accept-Language": "id-ID,id;q=0.9"})
+    assert asked.headers["content-language"] == "id" and "<title>Kode QR: " in asked.text
+    # Whoever passes by may read another: the reader's comes first.
+    for page, first in ((arabic, "امسح للإبلاغ"), (asked.text, "Pindai untuk melapor")):
+        calls = re.findall(r"<small lang=[^>]*>([^<]*)</small>", page)
+        assert calls[0] == first and set(calls) == {"امسح للإبلاغ", "Pindai untuk melapor", "Scan to report"}

@@ -124,10 +124,22 @@ def test_what_another_site_sends_is_refused(server, signed_in, person):
             answer = signed_in.request(method, f"/api/v1{path}", json={"wa_id": "62812"}, headers=headers)
             refused(answer, 419, "CSRF token mismatch.")
     bare = httpx.Client(base_url=server.base_url, cookies=signed_in.cookies)
-    refused(bare.post("/api/v1/contacts", json={"wa_id": "62812"}, headers={"X-CSRF-Token": token}), 419)
+    refused(bare.post("/api/v1/contacts", json={"wa_id": "62812"}), 419)
     keyed = {"Idempotency-Key": f"k{serial()}"}
     refused(signed_in.post("/api/v1/contacts", json={"wa_id": "62812"}, headers=keyed), 419)
     assert signed_in.get("/api/v1/contacts").json()["data"] == []
+
+
+def test_a_program_signs_in_as_a_browser_does(server, person):
+    """One that says nothing of where it comes from, as curl."""
+    with httpx.Client(base_url=server.base_url) as client:
+        answer = sign_in(client, *person())
+        assert answer.status_code == 303 and answer.headers["set-cookie"]
+        token = data(client.get("/api/v1/auth/session"))["csrf_token"]
+        made = client.post("/api/v1/contacts", json={"wa_id": "62813"}, headers={"X-CSRF-Token": token})
+        data(made, 200, 201)
+        assert client.post("/logout", data={"_token": token}).status_code == 303
+        assert client.get("/api/v1/auth/session").status_code == 401
 
 
 def test_another_site_cannot_sign_anybody_in_or_out(server, person, signed_in):

@@ -152,6 +152,7 @@ def test_an_unknown_environment_variable_is_refused_too(plain):
         ("KABAR_PUBLIC_URL", "not a url"),
         ("KABAR_MASTER_KEY", "short"),
         ("KABAR_META_BASE_URL", "::"),
+        ("KABAR_TRUSTED_PROXIES", "10.0.0.0/8,proxy"),
     ],
 )
 def test_a_wrong_value_is_named(plain, name, value):

@@ -162,7 +162,8 @@ def test_a_report_as_a_table(api, places):
     answer = api.get("/operations/reports", format="csv")
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
-    rows = {row["site"]: row for row in csv.DictReader(io.StringIO(answer.text, newline=""))}
+    assert answer.text.startswith("\ufeff"), "Excel reads it in no other way as UTF-8"
+    rows = {row["site"]: row for row in csv.DictReader(io.StringIO(answer.text[1:], newline=""))}
     assert list(rows) == ["Gedung A", "Gedung B", ""]
     one = rows["Gedung A"]
     assert (one["open"], one["overdue"], one["open_critical"], one["open_1_to_3_days"]) == ("1", "1", "1", "1")
@@ -171,7 +172,7 @@ def test_a_report_as_a_table(api, places):
     assert rows["Gedung B"]["work_updates"] == "1" and rows["Gedung B"]["mean_hours_to_resolve"] == ""
     # Work updates have no severity: a filter by it leaves them in, in the table as in the totals.
     grave = api.get("/operations/reports", format="csv", severity="critical").text
-    rows = {row["site"]: row for row in csv.DictReader(io.StringIO(grave, newline=""))}
+    rows = {row["site"]: row for row in csv.DictReader(io.StringIO(grave[1:], newline=""))}
     assert (rows["Gedung A"]["problems_reported"], rows["Gedung B"]["work_updates"]) == ("1", "1")
     assert data(api.get("/operations/summary", severity="critical"))["today"]["work_updates"] == 1
     same = api.request("GET", "/operations/reports", headers={"Accept": "text/csv"})
@@ -217,6 +218,27 @@ def test_a_report_as_a_page(api, organisation, places, tmp_path):
         assert page.locator("thead").first.evaluate("e => getComputedStyle(e).display") == "table-header-group"
         assert page.pdf(format="A4").startswith(b"%PDF")
         browser.close()
+
+
+@pytest.mark.parametrize(
+    ("lang", "direction", "words"),
+    [
+        ("en", "ltr", ["Open problems", "critical", "in progress", "May 2026"]),
+        ("id", "ltr", ["Masalah terbuka", "kritis", "sedang dikerjakan", "Mei 2026"]),
+        ("ar", "rtl", ["المشكلات المفتوحة", "حرجة", "قيد العمل", "مايو 2026"]),
+    ],
+)
+def test_a_report_is_in_its_readers_language(api, lang, direction, words):
+    made = problem(api, "Lift mati", severity="critical", occurred_at="2026-05-05T01:00:00+00:00")
+    data(api.patch(f"/problems/{made}", {"status": "in_progress"}))
+    period = {"from_": "2026-05-01", "to": "2026-05-31"}
+    chosen = api.get("/operations/reports", lang=lang, **period)
+    assert f'<html lang="{lang}" dir="{direction}">' in chosen.text
+    assert [word for word in words if word not in chosen.text] == []
+    asked = api.request("GET", "/operations/reports", headers={"Accept-Language": f"fr, {lang};q=0.8"}, **period)
+    assert asked.headers["content-language"] == lang and words[0] in asked.text
+    both = api.request("GET", "/operations/reports", headers={"Accept-Language": "fr"}, lang=lang, **period)
+    assert both.headers["content-language"] == lang
 
 
 def test_nobody_counts_what_is_anothers(api, places, new_organisation):

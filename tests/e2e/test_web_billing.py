@@ -31,18 +31,30 @@ def customer(organisation, gateway):
     return Customer(organisation, gateway)
 
 
+def printed(app, address: str, view: View) -> None:
+    """A page that the server makes is as good as one of the app's."""
+    app.page.goto(address)
+    expect(app.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(app.page.locator("html")).to_have_attribute("lang", view.language)
+    app.check()
+
+
 @in_every_view
 def test_in_every_language_theme_and_size(open_app, organisation, customer, gateway, view):
     who = person(organisation)
     app = open_app(view).sign_in(who)
     app.open("/billing")
     app.check()
-    made = customer.checkout()
+    made = customer.checkout(language=view.language)
     page = app.open("/billing")
     expect(page.get_by_role("main")).to_contain_text(customer.invoice(made["invoice_id"])["number"])
     app.check()
-    gateway.pay(made["payment_url"])
+    receipt = f"{organisation.kabar.base_url}/api/v1/billing/invoices/{made['invoice_id']}/receipt?lang={view.language}"
+    printed(app, receipt, view)
+    back = gateway.pay(made["payment_url"])
     customer.becomes(made["invoice_id"], "paid")
+    printed(app, receipt, view)
+    printed(app, back, view)
     for days in (-2, -60):
         customer.ends(days)
         app.open("/billing")

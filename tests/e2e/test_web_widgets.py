@@ -122,6 +122,60 @@ def test_what_is_typed_is_seen_before_it_is_saved(open_app, organisation):
     assert "sun" not in now["operating_hours"]
 
 
+def test_visitors_may_go_on_with_a_number_of_the_organisation(open_app, organisation):
+    made, number = widget(organisation), organisation.whatsapp(display_name="Sales line")
+    organisation.telegram(display_name="Bot")
+    app = open_app().sign_in(person(organisation))
+    page = app.open(f"/integrations/widgets/{made['id']}")
+    page.get_by_label("Continue on WhatsApp").last.click()
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.get_by_role("option", name="Sales line").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Not saved yet")).to_have_count(0)
+    assert data(organisation.api.get(f"/widgets/{made['id']}"))["whatsapp_channel_id"] == number.channel_id
+    app.check()
+
+
+def test_leaving_with_unsaved_changes_asks_first(open_app, organisation):
+    made = widget(organisation)
+    app = open_app().sign_in(person(organisation))
+    page = app.open("/integrations/widgets")
+    page.get_by_role("link", name="Shop", exact=True).click()
+    greeting, asked = page.get_by_label("Greeting", exact=True), page.get_by_role("alertdialog")
+    editor = re.compile(f"/{made['id']}$")
+    greeting.fill("Half a greeting")
+    # By a link, and by the browser's way back.
+    for leave in (lambda: page.get_by_role("link", name="Channels", exact=True).click(), page.go_back):
+        leave()
+        expect(asked).to_contain_text("Leave without saving?")
+        expect(page).to_have_url(editor)
+        asked.get_by_role("button", name="Cancel").click()
+        expect(asked).to_have_count(0)
+        expect(greeting).to_have_value("Half a greeting")
+    page.go_back()
+    app.check()
+    asked.get_by_role("button", name="Leave without saving").click()
+    expect(page.get_by_role("heading", level=1, name="Chat widgets")).to_be_focused()
+    expect(page).to_have_url(re.compile("/integrations/widgets$"))
+    # The way forward leads back, to what is saved.
+    page.go_forward()
+    expect(greeting).to_have_value("")
+    greeting.fill("Welcome")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Not saved yet")).to_have_count(0)
+    page.get_by_role("link", name="Channels", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Channels")).to_be_focused()
+    assert data(organisation.api.get(f"/widgets/{made['id']}"))["texts"]["en"]["greeting"] == "Welcome"
+    page.get_by_role("main").get_by_role("link").filter(has_text="Shop").click()
+    purpose = page.get_by_label("Purpose")
+    purpose.fill("For visitors of the shop")
+    page.get_by_role("link", name="Chat widgets", exact=True).click()
+    expect(asked).to_be_visible()
+    asked.get_by_role("button", name="Leave without saving").click()
+    expect(page.get_by_role("heading", level=1, name="Chat widgets")).to_be_focused()
+    app.check()
+
+
 def test_what_the_server_refuses_is_said_where_it_was_typed(open_app, organisation):
     taken = widget(organisation)
     app = open_app().sign_in(person(organisation))

@@ -275,7 +275,7 @@ def test_an_expired_token_asks_for_another(shop):
     page.evaluate("(token) => { window.next = token }", shop.token())
     write(page, "second")
     expect(messages(page)).to_have_text(["first", "second"])
-    assert page.evaluate("window.asked") >= 1
+    page.wait_for_function("window.asked >= 1")
     # It is shown before it is there.
     [conversation] = api.all("/conversations")
     eventually(lambda: len(api.all(f"/conversations/{conversation['id']}/messages")) == 2)

@@ -51,7 +51,7 @@ def test_a_widget_is_a_channel_like_any_other(organisation, api):
     assert widget["script_url"].endswith("/embed/v1/widget.js")
     channel = data(api.get(f"/channels/{widget['channel_id']}"))
     assert (channel["type"], channel["kind"], channel["status"]) == ("widget", "widget", "connected")
-    assert channel["display_name"] == "Marketing"
+    assert (channel["display_name"], channel["messaging_account_id"]) == ("Marketing", None)
     # What carries it is nobody's number or bot.
     assert api.all("/messaging-accounts") == [] and [c["id"] for c in api.all("/channels")] == [widget["channel_id"]]
 

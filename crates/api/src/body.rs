@@ -22,6 +22,13 @@ use crate::state::Limits;
 const DRAIN_SIZE: usize = 256 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
+/// Whether a batch of the longest texts, with every letter escaped, has to fit.
+fn takes_a_thousand_texts(path: &str) -> bool {
+    ["messages/", "matching/", "ai/"]
+        .iter()
+        .any(|group| path.strip_prefix("/api/v1/").is_some_and(|rest| rest.starts_with(group)))
+}
+
 /// Holds bodies to their size and time, and handlers to theirs.
 pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
@@ -30,7 +37,9 @@ pub(crate) async fn limit(State(limits): State<Limits>, request: Request, next: 
     let (most, handler_time) = match (webhook, upload) {
         (true, _) => (limits.webhook_body, limits.handler_time),
         (_, true) => (limits.upload_body, limits.upload_time),
-        _ if path.ends_with("/import") => (limits.import_body, limits.handler_time),
+        _ if path.ends_with("/import") || takes_a_thousand_texts(path) => {
+            (limits.import_body, limits.handler_time)
+        }
         _ => (limits.body, limits.handler_time),
     };
     if announced(request.headers()).is_some_and(|length| length > most) {

@@ -37,6 +37,8 @@ pub(crate) struct ErrorText {
     pub code: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "<[TemplateHint]>::is_empty")]
     pub templates: Box<[TemplateHint]>,
 }
@@ -68,7 +70,8 @@ pub(crate) struct ErrorBody<'a> {
     pub error: Option<&'a str>,
     /// `capability_missing`: the provider has no such thing, whatever is asked of it. `provider_refused`: it would
     /// not do it. `window_closed`: the person has not written for 24 hours, and only templates can be sent.
-    /// `payment_required`: the organisation is read-only until it is paid for.
+    /// `payment_required`: the organisation is read-only until it is paid for. `template_missing`: no template has
+    /// the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub code: Option<&'a str>,
@@ -80,6 +83,10 @@ pub(crate) struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub reason: Option<&'a str>,
+    /// With `template_missing`: what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub action: Option<&'a str>,
     /// With `window_closed`: approved templates that can be sent instead.
     #[serde(skip_serializing_if = "<[TemplateHint]>::is_empty")]
     #[schema(value_type = Vec<TemplateHint>, required = false)]
@@ -130,7 +137,9 @@ impl From<kabar_engine::Error> for Error {
             Engine::Unauthenticated | Engine::EmbedToken(_) | Engine::Credentials => StatusCode::UNAUTHORIZED,
             Engine::MissingAbility(_) | Engine::OutOfReach | Engine::Forbidden(_) => StatusCode::FORBIDDEN,
             Engine::PaymentRequired(_) => StatusCode::PAYMENT_REQUIRED,
-            Engine::NotFound(_) | Engine::NotFoundText(_) => StatusCode::NOT_FOUND,
+            Engine::NotFound(_) | Engine::NotFoundText(_) | Engine::TemplateMissing(_) => {
+                StatusCode::NOT_FOUND
+            }
             Engine::Invalid(_)
             | Engine::CapabilityMissing { .. }
             | Engine::WindowClosed(_)
@@ -170,6 +179,10 @@ impl From<kabar_engine::Error> for Error {
                     variables: template.variables,
                 });
                 text.templates = hints.collect();
+            }
+            Engine::TemplateMissing(advice) => {
+                text.code = Some("template_missing".into());
+                text.action = Some(advice.into());
             }
             Engine::PaymentRequired(_) => text.code = Some("payment_required".into()),
             Engine::Refused { provider, .. } => {

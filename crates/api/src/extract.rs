@@ -1,12 +1,14 @@
 //! What handlers take out of a request. Each refuses in the shape of every other error.
 
 mod auth;
+mod client_address;
 mod json;
 mod path;
 mod query;
 mod visitor;
 
 pub(crate) use auth::Auth;
+pub(crate) use client_address::ClientAddress;
 pub(crate) use json::Json;
 pub(crate) use path::{PathId, ProblemId, TokenId, WorkUpdateId};
 pub(crate) use query::Query;

@@ -48,12 +48,21 @@ pub fn openapi() -> OpenApi {
         components.responses.insert(name.to_owned(), RefOr::T(error_response(description)));
     }
     for parameter in [
-        header(
+        text(
+            ParameterIn::Header,
             "X-Organisation-Id",
             "Organisation",
             "Id or slug of one of the caller's organisations; else the default.",
         ),
-        header(
+        text(
+            ParameterIn::Query,
+            "organisation_id",
+            "OrganisationOfLink",
+            "The same as `X-Organisation-Id`, for links that a signed-in person opens: they carry no header. Tokens do not \
+             look at it.",
+        ),
+        text(
+            ParameterIn::Header,
             "Idempotency-Key",
             "IdempotencyKey",
             "The same key and request within 24 hours give the first answer again.",
@@ -83,11 +92,16 @@ pub(crate) fn is_behind_token(path: &str) -> bool {
     path.starts_with("/api/v1/") || path.starts_with("/api/integrations/")
 }
 
-fn header(name: &str, component: &'static str, description: &str) -> (&'static str, Parameter) {
+fn text(
+    place: ParameterIn,
+    name: &str,
+    component: &'static str,
+    description: &str,
+) -> (&'static str, Parameter) {
     let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).build();
     let parameter = ParameterBuilder::new()
         .name(name)
-        .parameter_in(ParameterIn::Header)
+        .parameter_in(place)
         .required(Required::False)
         .description(Some(description))
         .schema(Some(text))
@@ -175,6 +189,9 @@ fn complete(operation: &mut Operation, method: &str) {
     let parameters = operation.parameters.get_or_insert_default();
     if !open {
         parameters.push(RefOr::Ref(Ref::new("#/components/parameters/Organisation")));
+        if method == "GET" {
+            parameters.push(RefOr::Ref(Ref::new("#/components/parameters/OrganisationOfLink")));
+        }
         if method == "POST" {
             parameters.push(RefOr::Ref(Ref::new("#/components/parameters/IdempotencyKey")));
         }

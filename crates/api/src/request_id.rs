@@ -78,6 +78,7 @@ fn shape(response: Response, request_id: &str) -> Response {
         code: text.code.as_deref(),
         provider: text.provider.as_deref(),
         reason: text.code.as_ref().map(|_| text.message.as_str()),
+        action: text.action.as_deref(),
         templates: &text.templates,
         request_id,
     };

@@ -58,16 +58,20 @@ pub(crate) fn end(engine: &Engine) -> HeaderValue {
     http_only(&set_cookie(engine, name(engine), "", 0))
 }
 
-/// Whether the browser says that a page of this server sent the request. One that says nothing is not believed.
-pub(crate) fn is_from_us(headers: &HeaderMap, engine: &Engine) -> bool {
+/// Whether a browser says that a page of another site sent the request. Browsers always say; programs, which no site
+/// leads, need not.
+pub(crate) fn is_from_elsewhere(headers: &HeaderMap, engine: &Engine) -> bool {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = headers.get("sec-fetch-site") {
-        return site == "same-origin";
+        return site != "same-origin";
     }
-    let Some(origin) = text(header::ORIGIN) else { return false };
+    if !headers.contains_key(header::ORIGIN) {
+        return false;
+    }
+    let origin = text(header::ORIGIN).unwrap_or_default();
     let host = origin.split_once("://").map(|(_, host)| host);
-    origin == engine.public_url().origin().ascii_serialization()
-        || (host.is_some() && host == text(header::HOST))
+    origin != engine.public_url().origin().ascii_serialization()
+        && (host.is_none() || host != text(header::HOST))
 }
 
 /// Refuses what another site may have made a browser send.
@@ -76,7 +80,8 @@ pub(crate) fn check(method: &Method, headers: &HeaderMap, engine: &Engine, calle
         return Ok(());
     }
     let token = headers.get(X_CSRF_TOKEN).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if is_from_us(headers, engine) && engine.is_csrf_token(caller, token) { Ok(()) } else { Err(mismatch()) }
+    let is_ours = !is_from_elsewhere(headers, engine) && engine.is_csrf_token(caller, token);
+    if is_ours { Ok(()) } else { Err(mismatch()) }
 }
 
 /// As Laravel names it.

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use kabar_domain::Clock;
 use kabar_engine::Engine;
+use kabar_engine::config::IpNet;
 
 /// The state of every route. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ApiState {
     pub engine: Arc<Engine>,
     pub limits: Limits,
+    /// Networks of proxies that say truly for whom they ask.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// Makes request ids.
     pub(crate) ids: Clock,
 }
@@ -19,7 +22,14 @@ impl ApiState {
     pub fn new(engine: Arc<Engine>) -> Self {
         // The form around a file is small.
         let upload_body = engine.largest_file().saturating_add(64 * 1024);
-        Self { engine, limits: Limits { upload_body, ..Limits::default() }, ids: Clock::system() }
+        let limits = Limits { upload_body, ..Limits::default() };
+        Self { engine, limits, trusted_proxies: Arc::default(), ids: Clock::system() }
+    }
+
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, networks: Vec<IpNet>) -> Self {
+        self.trusted_proxies = networks.into();
+        self
     }
 
     #[must_use]

@@ -122,13 +122,6 @@ impl Clock {
         }
     }
 
-    /// From now on ids are greater than this one, which another clock made; this one may have been set back since.
-    pub fn go_on_from(&self, id: uuid::Uuid) {
-        let bytes = id.as_u128();
-        let (millis, counter) = ((bytes >> 80) as u64, (bytes >> 64) as u64 & 0xfff);
-        self.last_id.fetch_max(millis << 12 | counter, Ordering::Relaxed);
-    }
-
     /// A UUID v7 greater than every one this clock has made: 48 bits of milliseconds and a 12-bit counter
     /// that runs into the next millisecond when it overflows (RFC 9562, section 6.2, method 1).
     pub fn uuid(&self) -> uuid::Uuid {
@@ -163,11 +156,6 @@ mod tests {
         let ids: Vec<_> = (0..10_000).map(|_| clock.uuid()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
-        let earlier = Clock::manual(Timestamp::from_unix(1_600_000_000));
-        let last = ids.last().copied().unwrap_or_default();
-        assert!(earlier.uuid() < ids[0]);
-        earlier.go_on_from(last);
-        assert!(earlier.uuid() > last);
     }
 
     #[test]

@@ -23,6 +23,8 @@ text_enum! {
         Signup = 8, "signup";
         /// Asks the gateway how a payment stands.
         InquirePayment = 14, "inquire_payment";
+        /// Greets who has opened the chat with a bot.
+        Greet = 15, "greet";
     }
 }
 
@@ -33,7 +35,7 @@ impl JobKind {
             Self::FetchMedia | Self::RefineItem => 8,
             Self::SyncTemplates => 2,
             Self::NotifyLeg => 16,
-            Self::RemoveObject | Self::Signup | Self::InquirePayment => 4,
+            Self::RemoveObject | Self::Signup | Self::InquirePayment | Self::Greet => 4,
         }
     }
 
@@ -47,7 +49,8 @@ impl JobKind {
             | Self::SyncTemplates
             | Self::RemoveObject
             | Self::RefineItem
-            | Self::InquirePayment => Duration::ZERO,
+            | Self::InquirePayment
+            | Self::Greet => Duration::ZERO,
             Self::NotifyLeg => Duration::from_secs(30),
         }
     }

@@ -78,9 +78,10 @@ impl Engine {
         query: AccountQuery,
         page: &PageRequest,
     ) -> Result<Page<Served<Account>>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut invalid = Invalid::default();
-        let mut filter = accounts::Filter::default();
+        let within = principal.reach.channels.as_deref();
+        let mut filter = accounts::Filter { within, ..accounts::Filter::default() };
         if let Some(text) = query.platform {
             filter.platform = platform(&text);
             if filter.platform.is_none() {
@@ -112,9 +113,10 @@ impl Engine {
         principal: &Principal,
         id: AccountId,
     ) -> Result<Served<Account>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
+        let within = principal.reach.channels.as_deref();
         let mut db = self.store.reader().await?;
-        let found = accounts::find(&mut db, principal.organisation_id, id).await?;
+        let found = accounts::find_within(&mut db, principal.organisation_id, id, within).await?;
         found.map(|account| self.served_account(account)).ok_or_else(not_found)
     }
 }

@@ -243,9 +243,9 @@ impl Engine {
         Ok(page.page_of(rows, total, |connection| connection.id.uuid().into()))
     }
 
-    /// Revokes the connection's tokens.
+    /// Revokes the connection's tokens. Whoever gave them can take them back.
     pub async fn delete_connected_app(&self, principal: &Principal, id: ConnectionId) -> Result<()> {
-        principal.require(Ability::Write)?;
+        principal.require(Ability::Read)?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let given =

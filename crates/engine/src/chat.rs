@@ -2,6 +2,7 @@
 //! an organisation wants it, and none of it ever stands in the way of what it is about.
 
 mod commands;
+mod greeting;
 mod notes;
 mod questions;
 mod words;
@@ -37,6 +38,14 @@ impl Saying {
     }
 }
 
+/// What became of something to say.
+#[derive(Debug)]
+enum Said {
+    Queued(MessageId),
+    /// It cannot be said there, for this reason.
+    Not(Error),
+}
+
 /// WhatsApp takes no line breaks in a template's value, nor one of any length.
 fn in_one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -46,9 +55,13 @@ fn in_one_line(text: &str) -> String {
     }
 }
 
+/// Whether a text is meant for Kabar itself, whether or not the organisation wants an answer.
+pub(crate) fn is_command(text: &str) -> bool {
+    commands::read(text).is_some()
+}
+
 impl Engine {
-    /// Queues what is to be said; outside the 24-hour window it is the organisation's template that says it. `None`:
-    /// it cannot be said there.
+    /// Queues what is to be said; outside the 24-hour window it is the organisation's template that says it.
     async fn say(
         &self,
         tx: &mut Tx,
@@ -56,7 +69,7 @@ impl Engine {
         settings: &OperationsSettings,
         conversation: ConversationId,
         saying: Saying,
-    ) -> Result<Option<MessageId>> {
+    ) -> Result<Said> {
         let template = settings.template.as_ref().map(|name| TemplateMessage {
             name: Some(name.clone()),
             language: None,
@@ -82,11 +95,11 @@ impl Engine {
             ..SendMessage::default()
         };
         match Box::pin(self.queue_message(tx, organisation, None, request)).await {
-            Ok(id) => Ok(Some(id)),
+            Ok(id) => Ok(Said::Queued(id)),
             Err(Error::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(%error, %conversation, "something could not be said in a chat");
-                Ok(None)
+                Ok(Said::Not(error))
             }
         }
     }

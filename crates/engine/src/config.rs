@@ -44,6 +44,8 @@ pub struct Config {
     pub ai_prices: [f64; 2],
     /// How organisations pay for the use of this server; `None`: they do not.
     pub billing: Option<crate::billing::Settings>,
+    /// Opens what the payment gateway sends, also when nothing has to be paid here; `None`: nothing is taken from it.
+    pub payment_key: Option<kabar_providers::neoleap::Key>,
     /// Where files are kept.
     pub media: Place,
     /// Bytes of the largest file.
@@ -82,6 +84,7 @@ impl Config {
             sms: None,
             ai: None,
             billing: None,
+            payment_key: None,
             ai_timeout: Duration::from_secs(10),
             ai_prices: [0.0, 0.0],
             inbound_retention_days: 30,

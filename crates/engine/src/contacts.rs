@@ -103,7 +103,7 @@ impl Engine {
         search: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Contact>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let search = search.map(|text| text.replace('\0', "").to_lowercase()).filter(|text| !text.is_empty());
         let mut invalid = Invalid::default();
         rules::text(&mut invalid, "search", search.as_deref().unwrap_or_default(), 255);
@@ -114,15 +114,18 @@ impl Engine {
             limit: page.fetch(),
         };
         let mut db = self.store.reader().await?;
-        let total = contacts::count(&mut db, principal.organisation_id, search.as_deref()).await?;
-        let rows = contacts::list(&mut db, principal.organisation_id, search.as_deref(), window).await?;
+        let within = principal.reach.channels.as_deref();
+        let filter = contacts::Filter { within, search: search.as_deref() };
+        let total = contacts::count(&mut db, principal.organisation_id, filter).await?;
+        let rows = contacts::list(&mut db, principal.organisation_id, filter, window).await?;
         Ok(page.page_of(rows, total, |contact| contact.id.uuid().into()))
     }
 
     pub async fn get_contact(&self, principal: &Principal, id: ContactId) -> Result<Contact> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
+        let within = principal.reach.channels.as_deref();
         let mut db = self.store.reader().await?;
-        contacts::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        contacts::find_within(&mut db, principal.organisation_id, id, within).await?.ok_or_else(not_found)
     }
 
     /// Creates the contact with this `wa_id`, or changes it.

@@ -106,6 +106,11 @@ pub fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// From 0 to 1, for jitter: without randomness a fixed wait does.
+pub(crate) fn unit() -> f64 {
+    random::<4>().map_or(0.5, |bytes| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
+}
+
 /// `length` random letters and digits.
 pub fn random_text(length: usize) -> Result<String> {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

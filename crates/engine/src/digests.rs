@@ -1,16 +1,17 @@
 //! The daily digest: what is open at the sites of a supervisor, at the hour of the site, by e-mail or as a message.
 
+mod text;
+
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use kabar_domain::hours::local;
-use kabar_domain::operations::Severity;
+use kabar_domain::inbound::{Identity, IdentityKind};
 use kabar_domain::{Abilities, Ability, OrganisationId, SiteId, Timestamp, UserId};
 use kabar_store::digests::{self, Supervised};
-use kabar_store::users;
+use kabar_store::{Db, contacts, users};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Principal;
@@ -19,13 +20,12 @@ use crate::error::{Error, Result};
 use crate::notifications::SendNotification;
 use crate::operations::OperationsSettings;
 use crate::templates::{TemplateMessage, Values};
+use crate::{rules, words};
 
 /// How often it is looked whether an hour has come.
 const LOOK: Duration = Duration::from_secs(20);
 /// A digest that is later than this, in minutes, waits for the next day.
 const LATEST: u16 = 6 * 60;
-/// Problems that are shown of a site.
-const SHOWN: usize = 15;
 
 /// A site's digest of a day, to one person.
 type Sent = (SiteId, UserId, i64);
@@ -33,6 +33,8 @@ type Sent = (SiteId, UserId, i64);
 /// The sites of one supervisor whose hour it is.
 struct Due {
     settings: OperationsSettings,
+    /// The organisation's.
+    language: Option<String>,
     sites: Vec<(Supervised, i64)>,
 }
 
@@ -63,9 +65,11 @@ impl Engine {
                 let one = (site.site_id, user, day);
                 today.insert(one);
                 if !sent.contains(&one) {
-                    let due = due
-                        .entry((site.organisation_id, user))
-                        .or_insert_with(|| Due { settings: settings.clone(), sites: Vec::new() });
+                    let due = due.entry((site.organisation_id, user)).or_insert_with(|| Due {
+                        settings: settings.clone(),
+                        language: site.settings["language"].as_str().map(str::to_owned),
+                        sites: Vec::new(),
+                    });
                     due.sites.push((site.clone(), day));
                 }
             }
@@ -104,15 +108,21 @@ impl Engine {
         if sites.is_empty() {
             return Ok(());
         }
+        let number = due.settings.digest_to.get(&user.to_string());
+        let own = match number {
+            Some(number) => language_of(&mut tx, organisation, number).await?,
+            None => None,
+        };
+        let language = words::language(own.as_ref().or(due.language.as_ref()).map_or("en", String::as_str));
         let mut text = String::new();
         for site in &sites {
             let open = digests::open(&mut tx, organisation, site.site_id).await?;
             let recent = digests::since(&mut tx, organisation, site.site_id, now.minus(DAY)).await?;
-            describe(&mut text, &site.name, &open, recent, now);
+            text::describe(&mut text, language, &site.name, &open, recent, now);
         }
         tx.commit().await?;
         let names: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
-        let (channel, address) = match due.settings.digest_to.get(&user.to_string()) {
+        let (channel, address) = match number {
             Some(number) => ("whatsapp", number.clone()),
             None => ("email", person.email),
         };
@@ -129,7 +139,7 @@ impl Engine {
         let request = SendNotification {
             channels: vec![channel.to_owned()],
             to: BTreeMap::from([(channel.to_owned(), vec![address])]),
-            subject: Some(format!("Daily digest: {}", names.join(", "))),
+            subject: Some(text::subject(language, &names)),
             text: Some(text),
             whatsapp_template: template.filter(|_| channel == "whatsapp"),
             ..SendNotification::default()
@@ -139,6 +149,14 @@ impl Engine {
         Box::pin(self.send_notification(&principal, request)).await?;
         Ok(())
     }
+}
+
+/// That of the contact whose WhatsApp number it is.
+async fn language_of(db: &mut impl Db, organisation: OrganisationId, number: &str) -> Result<Option<String>> {
+    let Some(digits) = rules::phone_digits(number) else { return Ok(None) };
+    let identity = Identity { kind: IdentityKind::WaId, value: digits };
+    let Some(contact) = contacts::find_identity(db, organisation, &identity).await? else { return Ok(None) };
+    Ok(contacts::find(db, organisation, contact).await?.and_then(|found| found.language))
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -152,48 +170,6 @@ fn day_due(site: &Supervised, settings: &OperationsSettings, now: Timestamp) -> 
     let epoch = jiff::civil::date(1970, 1, 1);
     let day = i64::from(epoch.until(local.date()).ok()?.get_days());
     (at..at.saturating_add(LATEST)).contains(&minutes).then_some(day)
-}
-
-fn age(since: Timestamp, now: Timestamp) -> String {
-    let hours = now.since(since).as_secs() / 3_600;
-    if hours < 48 { format!("{hours} h") } else { format!("{} d", hours / 24) }
-}
-
-fn describe(
-    text: &mut String,
-    site: &str,
-    open: &[digests::Open],
-    (problems, updates): (i64, i64),
-    now: Timestamp,
-) {
-    let overdue = open.iter().filter(|problem| problem.due_at.is_some_and(|due| due < now)).count();
-    let by_severity: Vec<String> = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low]
-        .into_iter()
-        .filter_map(|severity| {
-            let count = open.iter().filter(|problem| problem.severity == severity).count();
-            (count > 0).then(|| format!("{count} {}", severity.as_str()))
-        })
-        .collect();
-    let detail =
-        if by_severity.is_empty() { String::new() } else { format!(" ({})", by_severity.join(", ")) };
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{site}\nOpen problems: {}{detail}. Overdue: {overdue}.", open.len());
-    let _ = writeln!(text, "In the last 24 hours: {problems} problems, {updates} work updates.");
-    for problem in open.iter().take(SHOWN) {
-        let late = if problem.due_at.is_some_and(|due| due < now) { ", overdue" } else { "" };
-        let _ = writeln!(
-            text,
-            "- {} {} ({}, {}{late})",
-            problem.number,
-            problem.title,
-            problem.severity.as_str(),
-            age(problem.occurred_at, now)
-        );
-    }
-    if open.len() > SHOWN {
-        let _ = writeln!(text, "- and {} more", open.len() - SHOWN);
-    }
-    text.push('\n');
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kabar_domain::Clock;
+use kabar_domain::{Clock, Timestamp};
 use kabar_providers::storage::Storage;
 use kabar_providers::{http, neoleap, sms, telegram, whatsapp};
 use kabar_store::Store;
@@ -35,6 +35,8 @@ const EVENTS_POLL: Duration = Duration::from_secs(1);
 const HINTS_AGAIN: Duration = Duration::from_secs(5);
 /// How often what other nodes changed is looked at, and old rows are cleared.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
+/// A report that crosses with its message is visible no later than this after the time it bears.
+const CROSSING: Duration = Duration::from_mins(10);
 
 /// The running engine. Operations are methods on it, one file each. Shared behind an `Arc`.
 #[derive(Debug)]
@@ -84,13 +86,11 @@ pub struct Engine {
     /// Recent events.
     pub(crate) feed: crate::events::Feed,
     /// Files to fetch were noted since the workers were last woken.
-    pub(crate) files_expected: AtomicBool,
+    pub(crate) jobs_expected: AtomicBool,
     /// What organisations call their places and things.
     pub(crate) vocabularies: crate::vocabulary::Vocabularies,
     /// How much visitors of widgets did lately.
     pub(crate) visits: crate::widgets::Limits,
-    /// Who is just writing to a widget's visitor.
-    pub(crate) typing: crate::widgets::Typing,
     /// Unclaimed updates may have an account now.
     pub(crate) claim_wanted: Notify,
     /// Cancelled when the work is to stop.
@@ -145,10 +145,9 @@ impl Engine {
             signups_moved: Notify::new(),
             webhooks_ready: Notify::new(),
             feed: crate::events::Feed::default(),
-            files_expected: AtomicBool::new(false),
+            jobs_expected: AtomicBool::new(false),
             vocabularies: crate::vocabulary::Vocabularies::default(),
             visits: crate::widgets::Limits::default(),
-            typing: crate::widgets::Typing::default(),
             claim_wanted: Notify::new(),
             stopping: CancellationToken::new(),
             store,
@@ -171,10 +170,6 @@ impl Engine {
     /// Starts taking webhooks, applying and sending.
     pub async fn start(self: &Arc<Self>) -> Result<Running> {
         self.load_secrets().await?;
-        // The clock may have been set back since: what is queued now comes behind what is there.
-        if let Some(last) = kabar_store::outbound::newest_position(&mut self.store.reader().await?).await? {
-            self.clock.go_on_from(last);
-        }
         self.seed_categories().await?;
         let (log, log_writers) =
             LogWriter::start(&self.store, Arc::clone(&self.appended), self.lag.clone()).await?;
@@ -263,13 +258,20 @@ impl Engine {
     async fn run_housekeeping(&self, stop: CancellationToken) {
         let mut prune_at = self.clock.now();
         let mut forget_at = prune_at;
+        // The first time it looks at all there is.
+        let mut swept_until = Timestamp::from_micros(0);
         while !stop.is_cancelled() {
-            if let Err(error) = self.housekeep().await {
-                tracing::warn!(%error, "housekeeping did not finish; it is tried again");
+            let now = self.clock.now();
+            match self.housekeep(swept_until.min(now).minus(CROSSING)).await {
+                Ok(()) => swept_until = now,
+                Err(error) => tracing::warn!(%error, "housekeeping did not finish; it is tried again"),
             }
             if self.clock.now() >= prune_at {
                 if let Err(error) = self.prune_events().await {
                     tracing::warn!(%error, "old events could not be forgotten; it is tried again");
+                }
+                if let Err(error) = self.forget_old().await {
+                    tracing::warn!(%error, "old rows could not be forgotten; it is tried again");
                 }
                 prune_at = self.clock.now().plus(EVENTS_PRUNE);
             }
@@ -294,10 +296,27 @@ impl Engine {
         Ok(())
     }
 
-    async fn housekeep(&self) -> Result<()> {
+    /// Forgets what is of no use any more, in portions, so that nobody waits for it.
+    async fn forget_old(&self) -> Result<()> {
+        let month = self.clock.now().minus(Duration::from_hours(24 * 30));
+        let flood = self.clock.now().minus(crate::understanding::LONGEST_FLOOD);
+        loop {
+            let mut tx = self.store.begin().await?;
+            let early = kabar_store::statuses::forget_early(&mut tx, month, PRUNE).await?;
+            let digests = kabar_store::digests::forget(&mut tx, month, PRUNE).await?;
+            let intake = kabar_store::intake::forget(&mut tx, flood, PRUNE).await?;
+            tx.commit().await?;
+            if early.max(digests).max(intake) < PRUNE as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `swept_until`: reports from before were looked at.
+    async fn housekeep(&self, swept_until: Timestamp) -> Result<()> {
         self.load_secrets().await?;
         self.replay_claimable().await?;
-        self.sweep_reports().await?;
+        self.sweep_reports(swept_until).await?;
         self.lose_abandoned_groups().await?;
         self.free_abandoned_jobs(false).await;
         self.announce_uncertain().await?;
@@ -305,6 +324,7 @@ impl Engine {
         self.seed_categories().await?;
         self.announce_expiring_tokens().await?;
         self.sweep_billing().await?;
+        self.forget_drafts().await?;
         let now = self.clock.now();
         let log = LogReader::open(&self.store)?;
         let days = |days: u32| Duration::from_hours(24 * u64::from(days));
@@ -312,15 +332,12 @@ impl Engine {
         // In portions, so that nobody waits for it; as many as there are, so that the log does not grow.
         while log.prune(before, PRUNE).await? == PRUNE as u64 {}
         let mut tx = self.store.begin().await?;
-        kabar_store::statuses::forget_early(&mut tx, now.minus(days(30))).await?;
         kabar_store::tokens::forget_sessions(&mut tx, now).await?;
         kabar_store::apps::forget_codes(&mut tx, now.minus(days(1))).await?;
         kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
         kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;
-        kabar_store::digests::forget(&mut tx, now.minus(days(30))).await?;
         self.forget_widget_keys(&mut tx).await?;
-        kabar_store::intake::forget(&mut tx, now.minus(crate::understanding::LONGEST_FLOOD)).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -39,6 +39,9 @@ pub enum Error {
     /// A whole sentence where a document gives one, as `Channel not found.`
     #[error("{0}")]
     NotFoundText(&'static str),
+    /// No template has the name; what to do about it.
+    #[error("Template not found.")]
+    TemplateMissing(String),
     #[error("{0}")]
     Invalid(Invalid),
     /// The provider has no such thing, whatever is asked of it.
@@ -66,11 +69,15 @@ pub enum Error {
     Internal(String),
 }
 
+/// How to come by a template.
+pub(crate) const MAKE_TEMPLATE: &str = "make one (POST /api/v1/templates) and have it approved, or read those made at \
+    WhatsApp (POST /api/v1/templates/sync)";
+
 fn closed(fitting: &[Fitting]) -> String {
     let names: Vec<_> =
         fitting.iter().map(|template| format!("{} ({})", template.name, template.language)).collect();
     let advice = if names.is_empty() {
-        "No approved template fits: have one approved, or wait until the person writes.".to_owned()
+        format!("No approved template fits: {MAKE_TEMPLATE}, or wait until the person writes.")
     } else {
         format!("Templates that fit: {}.", names.join(", "))
     };

@@ -7,7 +7,7 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kabar_domain::{Ability, EventFilter, SubjectId, Timestamp};
+use kabar_domain::{Ability, ChannelId, EventFilter, SubjectId, Timestamp};
 use kabar_store::events;
 use kabar_store::webhooks::deliveries;
 use serde_json::value::RawValue;
@@ -32,6 +32,8 @@ pub struct Event {
     pub kind: String,
     pub at: Timestamp,
     pub subject_id: Option<SubjectId>,
+    /// Of the message that it is about.
+    pub channel_id: Option<ChannelId>,
     /// An object: the subject as `id`, what the event says, and for events of messages the `message` as it is now.
     pub data: Box<RawValue>,
 }
@@ -79,6 +81,13 @@ fn check_after(after: Option<i64>) -> Result<()> {
     Ok(())
 }
 
+impl Principal {
+    /// A token bound to channels hears of messages on them.
+    fn hears(&self, event: &Event) -> bool {
+        self.reach.channels.is_none() || event.channel_id.is_some_and(|id| self.reaches_channel(id))
+    }
+}
+
 impl Engine {
     /// The organisation's events numbered after `after`, oldest first.
     pub async fn list_events(
@@ -88,7 +97,7 @@ impl Engine {
         after: Option<i64>,
         limit: i64,
     ) -> Result<EventPage> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let filter = filter_of(types)?;
         check_after(after)?;
         if !(1..=100).contains(&limit) {
@@ -105,7 +114,8 @@ impl Engine {
         let is_full = found.len() as i64 > limit;
         found.truncate(limit as usize);
         let looked_to = if is_full { found.last().map_or(upto, |event| event.seq) } else { upto };
-        let events = render(&mut db, organisation, found).await?;
+        let mut events = render(&mut db, organisation, found).await?;
+        events.retain(|event| principal.hears(event));
         Ok(EventPage { events, next_after: (looked_to < last).then_some(looked_to) })
     }
 
@@ -116,7 +126,7 @@ impl Engine {
         types: Option<&str>,
         after: Option<i64>,
     ) -> Result<EventStream> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let filter = filter_of(types)?;
         check_after(after)?;
         let last = self.store.watch_events(principal.organisation_id).await?;

@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// A lease is extended each third of this while its job goes on.
 const LEASE: Duration = Duration::from_mins(1);
 
+/// More attempts than any kind makes by itself: something is wrong that waiting does not mend.
+const ATTEMPTS: i64 = 250;
+
 /// How an attempt at a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -92,9 +95,18 @@ impl Engine {
     }
 
     async fn do_job(&self, job: Leased) {
-        let done = tokio::select! {
-            done = self.attempt_job(&job) => done,
-            () = self.keep_lease(&job) => return,
+        let done = if job.attempt > ATTEMPTS {
+            let (kind, subject) = (job.kind.as_str(), job.subject_id);
+            tracing::error!(kind, %subject, "a job that never succeeds is given up");
+            if let Err(error) = self.give_up_job(&job).await {
+                tracing::error!(%error, kind, %subject, "what was given up could not be noted");
+            }
+            Done::Finished
+        } else {
+            tokio::select! {
+                done = self.attempt_job(&job) => done,
+                () = self.keep_lease(&job) => return,
+            }
         };
         while let Err(error) = self.end_job(&job, done).await {
             tracing::error!(%error, kind = job.kind.as_str(), "a job's end cannot be written now; trying again");
@@ -112,6 +124,20 @@ impl Engine {
             JobKind::SyncTemplates => Box::pin(self.attempt_sync(job)).await,
             JobKind::Signup => Box::pin(self.attempt_signup(job)).await,
             JobKind::InquirePayment => Box::pin(self.inquire_payment(job)).await,
+            JobKind::Greet => Box::pin(self.greet(job)).await,
+        }
+    }
+
+    /// Leaves whatever waits for the job in a state that says so.
+    async fn give_up_job(&self, job: &Leased) -> Result<()> {
+        match job.kind {
+            JobKind::FetchMedia => self.give_up_file(job).await,
+            JobKind::Signup => self.give_up_signup(job).await,
+            JobKind::InquirePayment => self.give_up_inquiry(job).await,
+            // An object takes room, and what was read or sent before stands.
+            JobKind::NotifyLeg | JobKind::RemoveObject | JobKind::RefineItem | JobKind::SyncTemplates => {
+                Ok(())
+            }
         }
     }
 

@@ -49,6 +49,7 @@ pub mod visibility;
 pub mod vocabulary;
 pub mod webhooks;
 pub mod widgets;
+pub mod words;
 
 mod rules;
 mod window;

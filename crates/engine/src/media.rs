@@ -1,6 +1,7 @@
 //! The media library: files that were uploaded, that came with messages, or that were fetched for sending.
 
 mod by_url;
+mod drafts;
 mod fetch;
 mod links;
 mod objects;
@@ -21,7 +22,7 @@ use kabar_store::counters::Counter;
 use kabar_store::events::NewEvent;
 use kabar_store::files::Deleted;
 use kabar_store::jobs::NewJob;
-use kabar_store::{Db, Tx, Window, counters, files, jobs};
+use kabar_store::{Db, Tx, Window, files, jobs};
 use serde_json::json;
 
 use self::objects::{Broken, Received};
@@ -38,6 +39,14 @@ pub use kabar_store::files::File;
 pub struct NewFile {
     pub filename: Option<String>,
     pub mime_type: Option<String>,
+}
+
+/// Where the bytes of a new file came from.
+pub(crate) enum Source {
+    Library,
+    /// A widget's visitor, who has yet to send it.
+    Visitor,
+    Url(String),
 }
 
 /// Which files to list, as a client says it.
@@ -96,13 +105,15 @@ impl Engine {
         body: impl Stream<Item = Result<Bytes, String>> + Send,
     ) -> Result<File> {
         self.may_upload(principal)?;
-        self.store_upload(principal.organisation_id, new, body, self.config.media_max_bytes).await
+        let most = self.config.media_max_bytes;
+        self.store_upload(principal.organisation_id, Source::Library, new, body, most).await
     }
 
     /// Stores a file of at most `most` bytes.
     pub(crate) async fn store_upload(
         &self,
         organisation: OrganisationId,
+        source: Source,
         new: NewFile,
         body: impl Stream<Item = Result<Bytes, String>> + Send,
         most: u64,
@@ -119,7 +130,7 @@ impl Engine {
             return Err(Invalid::one("file", "The file field must not be empty."));
         }
         let mut tx = self.store.begin().await?;
-        let file = self.add_file(&mut tx, organisation, FileOrigin::Upload, None, new, &received).await?;
+        let file = self.add_file(&mut tx, organisation, source, new, &received).await?;
         tx.commit().await?;
         self.jobs_ready.notify_waiters();
         Ok(file)
@@ -130,12 +141,16 @@ impl Engine {
         &self,
         tx: &mut Tx,
         organisation: OrganisationId,
-        origin: FileOrigin,
-        url: Option<String>,
+        source: Source,
         new: NewFile,
         received: &Received,
     ) -> Result<File, kabar_store::Error> {
         let now = self.clock.now();
+        let (origin, url, draft_until) = match source {
+            Source::Library => (FileOrigin::Upload, None, None),
+            Source::Visitor => (FileOrigin::Upload, None, Some(now.plus(drafts::KEPT))),
+            Source::Url(url) => (FileOrigin::Url, Some(url), None),
+        };
         let id = FileId::new(&self.clock);
         let file = File {
             organisation_id: organisation,
@@ -152,15 +167,24 @@ impl Engine {
             provider_id: None,
             url,
             claimed_sha256: None,
+            draft_until,
             created_at: now,
             updated_at: now,
             key: None,
         };
         let key = self.adopt(tx, organisation, received).await?;
         files::insert(tx, vec![file.clone()]).await?;
-        tx.count(organisation, Counter::Files(FileStatus::Stored), 1);
-        tx.record(organisation, now, [event("media.stored", id, &json!({ "message_id": null }))]);
+        if draft_until.is_none() {
+            self.announce_file(tx, organisation, id);
+        }
         Ok(File { key: Some(key), ..file })
+    }
+
+    /// The library has one more.
+    fn announce_file(&self, tx: &mut Tx, organisation: OrganisationId, id: FileId) {
+        tx.count(organisation, Counter::Files(FileStatus::Stored), 1);
+        let stored = event("media.stored", id, &json!({ "message_id": null }));
+        tx.record(organisation, self.clock.now(), [stored]);
     }
 
     /// Who may send may bring what is sent.
@@ -175,7 +199,7 @@ impl Engine {
         query: FileQuery,
         page: &PageRequest,
     ) -> Result<Page<File>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut invalid = Invalid::default();
         let status = query.status.and_then(|text| {
             let status = FileStatus::from_name(&text);
@@ -192,15 +216,17 @@ impl Engine {
         };
         let organisation = principal.organisation_id;
         let mut db = self.store.reader().await?;
-        let total = counters::files(&mut db, organisation, status).await?;
-        let rows = files::list(&mut db, organisation, status, window).await?;
+        let filter = files::Filter { within: principal.reach.channels.as_deref(), status };
+        let total = files::count(&mut db, organisation, filter).await?;
+        let rows = files::list(&mut db, organisation, filter, window).await?;
         Ok(page.page_of(rows, total, |file| file.id.uuid().into()))
     }
 
     pub async fn get_file(&self, principal: &Principal, id: FileId) -> Result<File> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
+        let within = principal.reach.channels.as_deref();
         let mut db = self.store.reader().await?;
-        files::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        files::find_within(&mut db, principal.organisation_id, id, within).await?.ok_or_else(not_found)
     }
 
     /// Removes a file; its bytes go with the last file that has them.
@@ -212,8 +238,7 @@ impl Engine {
         let Deleted { status, object } =
             files::delete(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         if let Some(key) = object {
-            let job = JobId::new(&self.clock);
-            jobs::enqueue(&mut tx, objects::removal(organisation, job, key, now), now).await?;
+            self.remove_later(&mut tx, organisation, key).await?;
         }
         tx.count(organisation, Counter::Files(status), -1);
         tx.record(organisation, now, [event("media.deleted", id, &json!({}))]);
@@ -281,6 +306,7 @@ impl Engine {
                 provider_id: Some(provider_id),
                 url: None,
                 claimed_sha256: media.sha256.clone(),
+                draft_until: None,
                 created_at: now,
                 updated_at: now,
                 key: None,
@@ -289,7 +315,7 @@ impl Engine {
         fetched.collect()
     }
 
-    /// Notes files that are to be fetched, and that they are. After the commit, [`Engine::wake_fetchers`].
+    /// Notes files that are to be fetched, and that they are. After the commit, [`Engine::wake_expected`].
     pub(crate) async fn expect_files(
         &self,
         tx: &mut Tx,
@@ -306,13 +332,13 @@ impl Engine {
         }
         files::insert(tx, expected).await?;
         jobs::enqueue_all(tx, fetches, now).await?;
-        self.files_expected.store(true, Ordering::Relaxed);
+        self.jobs_expected.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Has what [`Engine::expect_files`] noted fetched at once.
-    pub(crate) fn wake_fetchers(&self) {
-        if self.files_expected.swap(false, Ordering::Relaxed) {
+    /// Has what the applier left to be done, files to fetch above all, begun at once.
+    pub(crate) fn wake_expected(&self) {
+        if self.jobs_expected.swap(false, Ordering::Relaxed) {
             self.jobs_ready.notify_waiters();
         }
     }

@@ -187,6 +187,7 @@ impl OperationsSettings {
 const KEPT: &str = "(set)";
 const SEALED: &str = "sealed:";
 const KEY: &str = "/operations/ai/api_key";
+const SERVICE: &str = "/operations/ai/base_url";
 
 /// Settings as they are shown: without the model service's key.
 pub fn shown(mut settings: Value) -> Value {
@@ -201,16 +202,24 @@ fn context(organisation: OrganisationId) -> String {
 }
 
 impl Engine {
-    /// Seals the model service's key in settings that are about to be written; the one of `before` may be kept.
+    /// Seals the model service's key in settings that are about to be written; the one of `before` may be kept, for the
+    /// same service.
     pub(crate) fn seal_ai_key(
         &self,
         organisation: OrganisationId,
         settings: &mut Value,
         before: Option<&Value>,
     ) -> Result<()> {
+        let moved = before.is_some_and(|before| before.pointer(SERVICE) != settings.pointer(SERVICE));
         let Some(key) = settings.pointer_mut(KEY) else { return Ok(()) };
         let Some(given) = key.as_str() else { return Ok(()) };
         *key = if given == KEPT {
+            if moved {
+                return Err(Invalid::one(
+                    "settings.operations.ai.api_key",
+                    "Give the API key again: the one that is kept is for another base_url.",
+                ));
+            }
             before.and_then(|before| before.pointer(KEY)).cloned().unwrap_or_default()
         } else {
             let sealed = self.key.seal(&context(organisation), given.as_bytes())?;

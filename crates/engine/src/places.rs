@@ -24,6 +24,7 @@ pub use kabar_store::facilities::Facility;
 pub use kabar_store::sites::Site;
 pub use learn::Meant;
 pub use links::{FacilityLink, FacilityLinks, LinkQuery, QrSheet, SheetEntry};
+pub(crate) use links::{facility_of, spoken, started};
 pub use qr::Qr;
 pub use sites::SiteFields;
 

@@ -24,9 +24,9 @@ const MOST_BOUND: usize = 100;
 /// Tokens told of at a time.
 const AT_A_TIME: i64 = 100;
 
-/// When a token that is made now is to be told to expire: never, when that is soon anyway.
+/// When a token that is made now is to be told to expire: at once, when its end is near.
 pub(crate) fn announce_at(now: Timestamp, expires_at: Option<Timestamp>) -> Option<Timestamp> {
-    expires_at.map(|at| at.minus(NOTICE)).filter(|at| *at > now)
+    expires_at.map(|at| at.minus(NOTICE).max(now))
 }
 
 pub(crate) fn event(kind: &'static str, token: &Token) -> NewEvent {

@@ -209,6 +209,12 @@ impl Engine {
             created_at: now,
         };
         let id = tokens::insert(&mut tx, &new).await?;
+        // One that is good in all of a person's organisations is nobody's program, and told to none of them.
+        if let Some(organisation) = organisation_id
+            && let Some(made) = tokens::find_bound(&mut tx, organisation, TokenKind::Token, id).await?
+        {
+            tx.record(organisation, now, [crate::tokens::event("token.created", &made)]);
+        }
         tx.commit().await?;
         Ok(CreatedToken { id, token: token::text(id, &secret) })
     }
@@ -229,9 +235,8 @@ impl Engine {
 
     pub async fn revoke_token(&self, id: i64) -> Result<()> {
         let mut tx = self.store.begin().await?;
-        if !tokens::delete(&mut tx, id).await? {
-            return Err(Error::NotFound("Token"));
-        }
+        let found = tokens::find_any(&mut tx, id).await?.ok_or(Error::NotFound("Token"))?;
+        crate::tokens::revoke(&mut tx, &found, self.clock.now()).await?;
         Ok(tx.commit().await?)
     }
 

@@ -16,7 +16,6 @@ mod stream;
 mod strings;
 mod token;
 mod tokens;
-mod typing;
 mod visitor;
 
 use kabar_domain::channel::{ChannelKind, ChannelStatus};
@@ -47,7 +46,6 @@ pub(crate) use limits::Limits;
 pub use session::{Asked, Begin, History, Seen, Session};
 pub use stream::{Told, VisitorStream};
 pub use tokens::{EmbedToken, NewEmbedToken};
-pub(crate) use typing::Typing;
 pub use visitor::{Knock, Visitor};
 
 /// Characters of a visitor's reference.
@@ -107,7 +105,7 @@ impl Engine {
         status: Option<&str>,
         page: &PageRequest,
     ) -> Result<Page<Widget>> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let archived = match status {
             None | Some("active") => Some(false),
             Some("archived") => Some(true),
@@ -117,15 +115,17 @@ impl Engine {
         let organisation = principal.organisation_id;
         let window = page.window(WidgetId::from_uuid)?;
         let mut db = self.store.reader().await?;
-        let total = widgets::count(&mut db, organisation, archived).await?;
-        let rows = widgets::list(&mut db, organisation, archived, window).await?;
+        let filter = widgets::Filter { within: principal.reach.channels.as_deref(), archived };
+        let total = widgets::count(&mut db, organisation, filter).await?;
+        let rows = widgets::list(&mut db, organisation, filter, window).await?;
         Ok(page.page_of(rows, total, |widget| widget.id.uuid().into()))
     }
 
     pub async fn get_widget(&self, principal: &Principal, id: WidgetId) -> Result<Widget> {
-        principal.require(Ability::Read)?;
+        principal.require_in_channels(Ability::Read)?;
         let mut db = self.store.reader().await?;
-        widgets::find(&mut db, principal.organisation_id, id).await?.ok_or_else(not_found)
+        let found = widgets::find(&mut db, principal.organisation_id, id).await?;
+        found.filter(|widget| principal.reaches_channel(widget.channel_id)).ok_or_else(not_found)
     }
 
     /// A widget, and its channel.

@@ -39,7 +39,7 @@ async fn started(store: &Store, clock: &Clock) -> Engine {
 }
 
 fn login(email: &str, password: &str) -> Login {
-    Login { email: email.into(), password: password.into(), device_name: None, peer_address: ADDRESS }
+    Login { email: email.into(), password: password.into(), device_name: None, client_address: ADDRESS }
 }
 
 async fn owner(engine: &Engine) -> Principal {
@@ -338,6 +338,26 @@ both! {
             .unwrap();
         let kinds: Vec<String> = rows.into_iter().map(|mut row| row.get(0).unwrap()).collect();
         assert_eq!(kinds, ["organisation.created", "organisation.updated"]);
+    }
+
+    async fn commands_on_tokens_are_told_as_the_api_tells(store: Store) {
+        let clock = clock();
+        let engine = started(&store, &clock).await;
+        let told = async || {
+            let sql = "SELECT kind FROM events WHERE kind LIKE 'token.%' ORDER BY seq";
+            let rows = store.reader().await.unwrap().fetch(sql, Vec::new()).await.unwrap();
+            rows.into_iter().map(|mut row| row.get::<String>(0).unwrap()).collect::<Vec<_>>()
+        };
+        let ours = token(&engine, OWNER, Some("default"), &[Ability::Read]).await;
+        // Of no organisation: there is nobody to tell.
+        let roaming = token(&engine, OWNER, None, &[Ability::Read]).await;
+        assert_eq!(told().await, ["token.created"]);
+        for token in [&ours, &roaming] {
+            engine.revoke_token(token.split('|').next().unwrap().parse().unwrap()).await.unwrap();
+            assert!(engine.authenticate(token, None).await.is_err());
+        }
+        assert_eq!(told().await, ["token.created", "token.revoked"]);
+        assert!(matches!(engine.revoke_token(4711).await, Err(Error::NotFound("Token"))));
     }
 
     async fn a_key_answers_again_or_says_why_not(store: Store) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use harness::{
     ANI, NUMBER, SERVER_SECRET, Server, TELEGRAM_SECRET, admin, change, column, count, report, until,
 };
+use kabar_domain::channel::ConversationStatus;
 use kabar_domain::message::MessageStatus;
 use kabar_domain::{AccountId, Clock, ConversationId, OrganisationId, Timestamp};
 use kabar_engine::accounts::{Account, AccountChange, NewAccount};
@@ -15,8 +16,11 @@ use kabar_engine::page::PageRequest;
 use kabar_engine::patch::Patch;
 use kabar_engine::{Error, Principal};
 use kabar_simulator::signature;
+use kabar_store::counters::Counter;
 use kabar_store::log::LogReader;
-use kabar_store::{Store, args};
+use kabar_store::messages::provider_key;
+use kabar_store::statuses::{self, Early};
+use kabar_store::{Store, apply, args};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestCaseError, TestRunner};
 use serde_json::{Value as Json, json};
@@ -244,6 +248,33 @@ async fn check(store: &Store, organisation: OrganisationId) {
     }
 }
 
+/// Rows of `table` that are like this are not inserted, as if another had just written them.
+async fn swallow(store: &Store, table: &str, like: &str) {
+    let mut tx = store.begin().await.unwrap();
+    if store.is_sqlite() {
+        let trigger = format!(
+            "CREATE TRIGGER swallow BEFORE INSERT ON {table} WHEN NEW.{like} BEGIN SELECT RAISE(IGNORE); END"
+        );
+        tx.execute(&trigger, args![]).await.unwrap();
+    } else {
+        let function =
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'";
+        tx.execute(function, args![]).await.unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER swallow BEFORE INSERT ON {table} FOR EACH ROW WHEN (NEW.{like}) EXECUTE FUNCTION swallow()"
+        );
+        tx.execute(&trigger, args![]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn swallow_no_more(store: &Store, table: &str) {
+    let on = if store.is_sqlite() { String::new() } else { format!(" ON {table}") };
+    let mut tx = store.begin().await.unwrap();
+    tx.execute(&format!("DROP TRIGGER swallow{on}"), args![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 both! {
     async fn a_webhook_delivered_three_times_at_once_is_stored_once(store: Store) {
         let line = Line::open(&store).await;
@@ -314,6 +345,35 @@ both! {
         line.close().await;
     }
 
+    async fn what_always_meets_with_another_is_quarantined_and_the_rest_goes_on(store: Store) {
+        let line = Line::open(&store).await;
+        // As if somebody else made this person each time.
+        swallow(&store, "contact_identities", &format!("value = '{BUDI}'")).await;
+        line.messages(&[text("wamid.1", ANI, "satu", -9), text("wamid.2", BUDI, "dua", -8)]).await;
+        assert_eq!(line.message().await.body.as_deref(), Some("satu"));
+        let held = line.open_held().await;
+        assert_eq!((held.len(), held[0].reason.as_str()), (1, "quarantined"));
+        let (again, _) = line.server.engine.replay_held_update(&line.admin, held[0].id).await.unwrap();
+        assert_eq!(again.resolved_at, None, "nothing was mended");
+        swallow_no_more(&store, "contact_identities").await;
+        line.server.engine.replay_held_update(&line.admin, held[0].id).await.unwrap();
+        assert_eq!((line.open_held().await.len(), count(&store, "messages").await), (0, 2));
+        line.close().await;
+    }
+
+    async fn a_member_named_twice_by_one_id_is_one_person(store: Store) {
+        let line = Line::open(&store).await;
+        let id = "ID.13491208655302741918";
+        let mut body = change(NUMBER, json!({"groups": [{"timestamp": NOW.to_string(), "group_id": "group-1",
+            "type": "group_participants_add",
+            "added_participants": [{"user_id": id, "parent_user_id": id}]}]}));
+        body["entry"][0]["changes"][0]["field"] = json!("group_participants_update");
+        line.server.deliver(&body).await;
+        assert_eq!(line.open_held().await, []);
+        assert_eq!((count(&store, "contacts").await, count(&store, "group_members").await), (1, 1));
+        line.close().await;
+    }
+
     async fn what_cannot_be_read_is_kept_with_its_reason(store: Store) {
         let line = Line::open(&store).await;
         let body = b"{ not json".to_vec();
@@ -343,6 +403,38 @@ both! {
         line.replay().await;
         assert_eq!(line.conversation().await.unread_count, 1);
         assert_eq!(line.events("message.received").await, 1);
+        line.close().await;
+    }
+
+    async fn what_comes_for_an_unknown_number_of_a_known_business_account_waits_for_that_number(store: Store) {
+        let line = Line::open(&store).await;
+        let register = async |id: &str, phone: &str| {
+            let new = NewAccount {
+                platform: Some("whatsapp".into()),
+                display_name: Some("Line".into()),
+                phone_number_id: Some(id.into()),
+                phone_number: Some(phone.into()),
+                waba_id: Some("777".into()),
+                access_token: Some("EAAtoken".into()),
+                ..NewAccount::default()
+            };
+            line.server.engine.create_messaging_account(&line.admin, new).await.unwrap().row
+        };
+        register("200", "+62 811 200").await;
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "777", "changes": [
+            {"field": "phone_number_name_update", "value": {"display_phone_number": "62811201",
+                "decision": "APPROVED", "requested_verified_name": "Toko"}}]}]});
+        line.server.deliver(&body).await;
+        let held = line.open_held().await.remove(0);
+        assert_eq!((held.reason.as_str(), held.account_key.as_str()), ("unclaimed", "777 62811201"));
+        let claimable = async || {
+            apply::claimable(&mut store.reader().await.unwrap(), (-1, -1), 10).await.unwrap()
+        };
+        assert_eq!(claimable().await, [], "or it would be tried for ever");
+        let other = register("201", "+62 811 201").await;
+        until("it is applied", async || line.open_held().await.is_empty()).await;
+        let name = "SELECT verified_name FROM accounts WHERE id = $1";
+        assert_eq!(column::<String>(&store, name, args![other.id]).await, ["Toko"]);
         line.close().await;
     }
 
@@ -439,6 +531,38 @@ both! {
         assert_eq!(message.delivered_at.map(Timestamp::as_unix), Some(NOW + 1));
         assert_eq!(message.read_at.map(Timestamp::as_unix), Some(NOW + 2));
         assert_eq!(count(&store, "early_statuses").await, 0);
+        line.close().await;
+    }
+
+    async fn a_report_of_a_message_that_another_stores_waits_for_that_row(store: Store) {
+        let line = Line::open(&store).await;
+        line.statuses(&[report("wamid.1", "read", NOW + 2)]).await;
+        let body = change(NUMBER, json!({"message_echoes": [echo("wamid.1", ANI, "ya", 0)]}));
+        swallow(&store, "messages", "provider_message_id = 'wamid.1'").await;
+        line.server.deliver(&body).await;
+        assert_eq!((count(&store, "messages").await, count(&store, "early_statuses").await), (0, 1));
+        swallow_no_more(&store, "messages").await;
+        line.server.deliver(&body).await;
+        assert_eq!(line.message().await.status, MessageStatus::Read);
+        line.close().await;
+    }
+
+    async fn a_report_that_crossed_with_its_message_is_applied_later(store: Store) {
+        let line = Line::open(&store).await;
+        line.server.deliver(&change(NUMBER, json!({"message_echoes": [echo("wamid.1", ANI, "ya", 0)]}))).await;
+        let early = Early {
+            organisation_id: line.admin.organisation_id,
+            provider_key: provider_key(line.account.id, "wamid.1"),
+            status: MessageStatus::Delivered,
+            callback_data: None,
+            error: None,
+            occurred_at: line.clock.now(),
+        };
+        let mut tx = store.begin().await.unwrap();
+        statuses::keep_early(&mut tx, vec![early], line.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        line.server.engine.accounts_changed().await;
+        until("it is applied", async || line.message().await.status == MessageStatus::Delivered).await;
         line.close().await;
     }
 
@@ -617,6 +741,29 @@ both! {
             let listed = line.server.engine.list_conversations(&line.admin, query, &page()).await.unwrap();
             assert_eq!((listed.total, listed.items.len()), (total, total as usize), "{status}");
         }
+        line.close().await;
+    }
+
+    async fn what_is_closed_just_as_somebody_writes_opens_again(store: Store) {
+        let line = Line::open(&store).await;
+        line.messages(&[text("wamid.1", ANI, "bocor", -9)]).await;
+        let before = line.conversation().await;
+        let mut tx = store.begin().await.unwrap();
+        let close = "UPDATE conversations SET status = $1, unread_count = 0 WHERE id = $2";
+        tx.execute(close, args![ConversationStatus::Closed, before.id]).await.unwrap();
+        for (status, by) in [(ConversationStatus::Open, -1), (ConversationStatus::Closed, 1)] {
+            tx.count(line.admin.organisation_id, Counter::Conversations(before.channel_id, status), by);
+        }
+        line.server.accept(&change(NUMBER, json!({"messages": [text("wamid.2", ANI, "lagi", -8)]}))).await;
+        if !store.is_sqlite() {
+            let waiting = "SELECT COUNT(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            until("the applier waits", async || column::<i64>(&store, waiting, args![]).await[0] > 0).await;
+        }
+        tx.commit().await.unwrap();
+        line.server.caught_up().await;
+        let conversation = line.conversation().await;
+        assert_eq!((conversation.status.as_str(), conversation.unread_count), ("open", 1));
         line.close().await;
     }
 

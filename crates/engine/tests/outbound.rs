@@ -22,6 +22,12 @@ mod reopen;
 #[path = "../../store/tests/it/support.rs"]
 mod support;
 
+async fn execute(store: &Store, sql: &str) {
+    let mut tx = store.begin().await.unwrap();
+    tx.execute(sql, args![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 both! {
     async fn a_message_that_has_to_wait_keeps_its_place(store: Store) {
         let (desk, server, account) = Desk::start(&store).await;
@@ -226,6 +232,56 @@ both! {
         assert_eq!((message.status, message.error), (MessageStatus::Delivered, None));
         assert_eq!(desk.told(id).await, ["delivered"], "nobody is told otherwise");
         assert_eq!(desk.attempts(id).await, ["accepted"]);
+    }
+
+    async fn an_outcome_that_cannot_be_written_holds_up_nobody(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        // From now on the database takes one message as sent, and no other.
+        execute(&store, "CREATE UNIQUE INDEX one_sent ON messages (status) WHERE status = 40").await;
+        let first = desk.send(&server, channel, ANI, "satu").await;
+        desk.reaches(&server, first, MessageStatus::Sent).await;
+        let second = desk.send(&server, channel, ANI, "dua").await;
+        let lost = desk.reaches(&server, second, MessageStatus::Uncertain).await;
+        assert!(lost.error.unwrap().action.is_some(), "a person is told to look");
+        execute(&store, "DROP INDEX one_sent").await;
+        let third = desk.send(&server, channel, ANI, "tiga").await;
+        desk.reaches(&server, third, MessageStatus::Sent).await;
+        assert_eq!(desk.phone(ANI), ["satu", "dua", "tiga"]);
+        assert_eq!((desk.attempts(second).await, count(&store, "dead_letters").await), (vec!["uncertain".into()], 1));
+        server.stop().await;
+    }
+
+    async fn a_lease_that_its_own_sender_forgot_runs_out(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(fault(FaultKind::Timeout));
+        let first = desk.send(&server, channel, ANI, "satu").await;
+        let second = desk.send(&server, channel, ANI, "dua").await;
+        until("the provider is called", async || desk.calls() == 1).await;
+        // A sender that knew of it would have extended it long since.
+        desk.clock.advance(Duration::from_mins(15));
+        desk.reaches(&server, first, MessageStatus::Uncertain).await;
+        desk.reaches(&server, second, MessageStatus::Sent).await;
+        assert_eq!(desk.attempts(first).await, ["uncertain"]);
+    }
+
+    async fn what_came_to_wait_at_a_retired_account_fails(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let channel = account.channel_id.unwrap();
+        desk.simulator.push_fault(Fault { code: Some(131_000), ..fault(FaultKind::Error) });
+        let first = desk.send(&server, channel, ANI, "satu").await;
+        let second = desk.send(&server, channel, ANI, "dua").await;
+        until("the first waits", async || desk.attempts(first).await == ["retry"]).await;
+        // As if both had been given back or queued while the account was retired.
+        execute(&store, "UPDATE accounts SET retired_at = updated_at, status = 3").await;
+        for id in [first, second] {
+            let failed = desk.reaches(&server, id, MessageStatus::Failed).await;
+            assert_eq!(failed.error.map(|error| error.title), Some("The account was retired".into()));
+            assert_eq!(desk.told(id).await, ["failed"]);
+        }
+        assert_eq!((count(&store, "outbound_queue").await, count(&store, "dead_letters").await), (0, 2));
+        server.stop().await;
     }
 
     async fn nodes_share_a_queue_and_each_message_is_sent_once(store: Store) {

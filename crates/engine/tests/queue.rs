@@ -28,6 +28,13 @@ fn error(code: i64) -> Fault {
     Fault { code: Some(code), ..fault(FaultKind::Error) }
 }
 
+/// A report's body, with the reason of a failure.
+fn with_error(mut body: serde_json::Value, code: i64) -> serde_json::Value {
+    body["entry"][0]["changes"][0]["value"]["statuses"][0]["errors"] =
+        json!([{ "code": code, "title": "Not sent" }]);
+    body
+}
+
 impl Desk {
     /// At work, with a number that may send so many messages a second.
     async fn slow(store: &Store, per_second: u32) -> (Self, Server, Account) {
@@ -234,6 +241,62 @@ both! {
         desk.reaches(&server, id, MessageStatus::Sent).await;
         assert_eq!(desk.phone(ANI), ["satu", "satu"], "the first was certainly not delivered");
         assert_eq!(count(&store, "dead_letters").await, 0);
+        server.stop().await;
+    }
+
+    async fn a_failure_that_is_told_again_leaves_the_next_attempt_alone(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        let first = desk.reaches(&server, id, MessageStatus::Sent).await.provider_message_id.unwrap();
+        let failed = with_error(echoed(&first, "failed", id), 130_429);
+        server.deliver(&failed).await;
+        // While the message waits.
+        server.deliver(&failed).await;
+        server.deliver(&echoed(&first, "sent", id)).await;
+        assert_eq!(desk.message(&server, id).await.status, MessageStatus::Queued);
+        // While it is under way.
+        desk.simulator.push_fault(Fault { delay_ms: Some(500), ..fault(FaultKind::DuplicateStatus) });
+        desk.clock.advance(Duration::from_secs(10));
+        until("the provider is called again", async || desk.calls() == 2).await;
+        server.deliver(&failed).await;
+        let second = desk.reaches(&server, id, MessageStatus::Sent).await.provider_message_id.unwrap();
+        // And when it has arrived.
+        server.deliver(&echoed(&second, "delivered", id)).await;
+        server.deliver(&failed).await;
+        assert_eq!(desk.message(&server, id).await.status, MessageStatus::Delivered);
+        assert_eq!((desk.phone(ANI).len(), count(&store, "dead_letters").await), (2, 0));
+        assert_eq!(desk.told(id).await, ["sent", "queued", "sent", "delivered"]);
+        server.stop().await;
+    }
+
+    async fn a_lost_attempt_that_failed_does_not_fail_the_next_one(store: Store) {
+        let (desk, server, account) = Desk::slow(&store, 1).await;
+        desk.simulator.push_fault(fault(FaultKind::ServerError));
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        desk.reaches(&server, id, MessageStatus::Uncertain).await;
+        server.engine.retry_message(&desk.admin, id).await.unwrap();
+        // The number's next turn is a second away.
+        let failed = with_error(echoed("wamid.lost", "failed", id), 131_026);
+        server.deliver(&failed).await;
+        assert_eq!(desk.message(&server, id).await.status, MessageStatus::Queued);
+        desk.simulator.push_fault(Fault { delay_ms: Some(500), ..fault(FaultKind::DuplicateStatus) });
+        desk.clock.advance(Duration::from_secs(5));
+        until("the provider is called again", async || desk.calls() == 2).await;
+        server.deliver(&failed).await;
+        desk.reaches(&server, id, MessageStatus::Sent).await;
+        assert_eq!((desk.phone(ANI).len(), count(&store, "dead_letters").await), (1, 0));
+        server.stop().await;
+    }
+
+    async fn what_was_delivered_after_all_is_not_sent_again(store: Store) {
+        let (desk, server, account) = Desk::start(&store).await;
+        let id = desk.send(&server, account.channel_id.unwrap(), ANI, "satu").await;
+        let first = desk.reaches(&server, id, MessageStatus::Sent).await.provider_message_id.unwrap();
+        server.deliver(&with_error(echoed(&first, "failed", id), 130_429)).await;
+        server.deliver(&echoed(&first, "delivered", id)).await;
+        let message = desk.message(&server, id).await;
+        assert_eq!((message.status, message.provider_message_id), (MessageStatus::Delivered, Some(first)));
+        assert_eq!((desk.calls(), count(&store, "outbound_queue").await), (1, 0));
         server.stop().await;
     }
 

@@ -8,6 +8,7 @@ use harness::{Server, admin, column, until};
 use kabar_domain::Clock;
 use kabar_domain::message::{Direction, MessageStatus};
 use kabar_engine::conversations::ConversationQuery;
+use kabar_engine::media::{FileQuery, NewFile};
 use kabar_engine::messages::SendMessage;
 use kabar_engine::page::PageRequest;
 use kabar_engine::patch::Patch;
@@ -171,6 +172,62 @@ both! {
         let budi = shop.visitor("budi").await;
         let refused = engine.read_visit(&budi, &id.to_string()).await.unwrap_err();
         assert!(matches!(refused, Error::NotFound("Message")));
+        shop.server.stop().await;
+    }
+
+    async fn a_file_that_is_not_sent_goes_after_a_day(store: Store) {
+        let shop = Shop::start(&store).await;
+        let engine = &shop.server.engine;
+        let ani = shop.visitor("ani").await;
+        let bring = async |content: &'static [u8]| {
+            let parts = futures::stream::iter([Ok(bytes::Bytes::from_static(content))]);
+            engine.attach(&ani, NewFile::default(), parts).await.unwrap()
+        };
+        let page = PageRequest::new(None, None, None, None, 50).unwrap();
+        let library = async || {
+            let found = engine.list_files(&shop.admin, FileQuery::default(), &page).await.unwrap();
+            (found.total, found.items.into_iter().map(|file| file.id).collect::<Vec<_>>())
+        };
+        let (sent, left, same) = (bring(b"sent").await, bring(b"left").await, bring(b"sent").await);
+        assert_eq!(library().await, (0, vec![]), "what is not sent is nobody's yet");
+        assert!(matches!(engine.get_file(&shop.admin, left.file.id).await, Err(Error::NotFound("File"))));
+        assert!(matches!(engine.delete_file(&shop.admin, left.file.id).await, Err(Error::NotFound("File"))));
+        let write = async |client_id: &str, handle: &str| {
+            let written = Written {
+                client_id: Some(client_id.into()),
+                attachments: vec![handle.into()],
+                ..Written::default()
+            };
+            engine.write_message(&ani, written).await
+        };
+        write("1", &sent.handle).await.unwrap();
+        // Sent again, as a page does that did not hear the answer.
+        write("1", &sent.handle).await.unwrap();
+        assert_eq!(library().await, (1, vec![sent.file.id]));
+        let told: Vec<String> = column(&store, "SELECT kind FROM events WHERE kind LIKE 'media.%'", args![]).await;
+        assert_eq!(told, ["media.stored"]);
+
+        let drafts = async || -> Vec<i64> {
+            column(&store, "SELECT COUNT(*) FROM files WHERE draft_until IS NOT NULL", args![]).await
+        };
+        shop.clock.advance(Duration::from_hours(23));
+        write("2", &same.handle).await.unwrap();
+        assert_eq!(drafts().await, [1]);
+        shop.clock.advance(Duration::from_hours(1));
+        // Another node starts with its housekeeping.
+        let server = Server::start(&store, &shop.clock, NOWHERE).await;
+        until("it is gone", async || drafts().await == [0]).await;
+        let kept = server.engine.list_files(&shop.admin, FileQuery::default(), &page).await.unwrap();
+        assert_eq!(kept.items.iter().map(|file| file.id).collect::<Vec<_>>(), [same.file.id, sent.file.id]);
+        let objects: Vec<i64> = column(&store, "SELECT COUNT(*) FROM media_objects", args![]).await;
+        assert_eq!(objects, [1], "the content that two messages have");
+        let late = Written {
+            client_id: Some("3".into()),
+            attachments: vec![left.handle],
+            ..Written::default()
+        };
+        assert!(matches!(server.engine.write_message(&ani, late).await, Err(Error::Invalid(_))));
+        server.stop().await;
         shop.server.stop().await;
     }
 

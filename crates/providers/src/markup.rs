@@ -26,6 +26,11 @@ struct Span {
     style: Style,
 }
 
+/// Marks are read this deep inside one another; deeper ones are text.
+const DEEPEST: usize = 16;
+/// Longest source with marks, in bytes: eight times what providers take of the text itself.
+const LONGEST: usize = 32_768;
+
 /// A text without its marks, and what they meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
@@ -36,13 +41,16 @@ pub struct Marked {
 
 impl Marked {
     /// # Errors
-    /// A sentence, for HTML that is broken or has tags that no provider shows.
+    /// A sentence, for HTML that is broken or has tags that no provider shows, and for a source that is too long.
     pub fn parse(source: &str, format: TextFormat) -> Result<Self, String> {
+        if format != TextFormat::Plain && source.len() > LONGEST {
+            return Err(format!("The body field must not be greater than {LONGEST} bytes with its marks."));
+        }
         let mut marked = match format {
             TextFormat::Plain => Self { text: source.to_owned(), spans: Vec::new() },
             TextFormat::Markdown => {
                 let mut marked = Self::default();
-                marked.markdown(source);
+                marked.markdown(source, 0);
                 marked
             }
             TextFormat::Html => html(source)?,
@@ -136,10 +144,10 @@ impl Marked {
     }
 
     /// Appends Markdown. What is not closed is no mark.
-    fn markdown(&mut self, source: &str) {
+    fn markdown(&mut self, source: &str, depth: usize) {
         let mut rest = source;
         while let Some(next) = rest.chars().next() {
-            rest = self.marked(rest).unwrap_or_else(|| {
+            rest = self.marked(rest, depth).unwrap_or_else(|| {
                 self.text.push(next);
                 &rest[next.len_utf8()..]
             });
@@ -147,7 +155,7 @@ impl Marked {
     }
 
     /// Takes one mark and what it holds from the front of `rest`.
-    fn marked<'a>(&mut self, rest: &'a str) -> Option<&'a str> {
+    fn marked<'a>(&mut self, rest: &'a str, depth: usize) -> Option<&'a str> {
         let is_mark = |c: char| "\\*_~`|[]()>".contains(c);
         if let Some(escaped) = rest.strip_prefix('\\')
             && let Some(literal) = escaped.chars().next().filter(|c| is_mark(*c))
@@ -170,6 +178,9 @@ impl Marked {
             self.push(code, Some(Style::Code));
             return Some(after);
         }
+        if depth == DEEPEST {
+            return None;
+        }
         let at_line = self.text.is_empty() || self.text.ends_with('\n');
         if at_line && let Some(quoted) = rest.strip_prefix("> ") {
             // Lines of one quote are one span.
@@ -182,7 +193,7 @@ impl Marked {
                 lines.push(text);
             }
             let mut inner = Self::default();
-            inner.markdown(&lines.join("\n"));
+            inner.markdown(&lines.join("\n"), depth + 1);
             self.wrap(inner, Style::Quote);
             // The line's end belongs to what follows.
             return Some(quoted.get(length - 1..).unwrap_or_default());
@@ -195,7 +206,7 @@ impl Marked {
                 return None;
             }
             let mut inner = Self::default();
-            inner.markdown(label);
+            inner.markdown(label, depth + 1);
             self.wrap(inner, Style::Link(url.to_owned()));
             return Some(after);
         }
@@ -224,7 +235,7 @@ impl Marked {
             return None;
         }
         let mut within = Self::default();
-        within.markdown(&inner[..end]);
+        within.markdown(&inner[..end], depth + 1);
         self.wrap(within, style);
         Some(&inner[end + mark.len()..])
     }
@@ -394,6 +405,18 @@ mod tests {
         for broken in ["<b>a", "a</b>", "<b><i>a</b></i>", "<div>a</div>", "<a>x</a>", "a < b"] {
             assert!(Marked::parse(broken, TextFormat::Html).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn marks_in_marks_end_somewhere() {
+        for (mark, close) in [("> ", ""), ("*a ", "*"), ("||b ", "||"), ("[", "](tel:1)")] {
+            let times = LONGEST / (mark.len() + close.len());
+            let source = mark.repeat(times) + &close.repeat(times);
+            let marked = Marked::parse(&source, TextFormat::Markdown).unwrap();
+            assert!(marked.entities().len() <= DEEPEST, "{mark}");
+        }
+        assert!(Marked::parse(&"a".repeat(LONGEST + 1), TextFormat::Markdown).is_err());
+        assert_eq!(whatsapp("> > > a", TextFormat::Markdown).matches("> ").count(), 3);
     }
 
     proptest! {

@@ -160,14 +160,8 @@ impl Client {
         let body = json!([{ "id": tranportal_id, "trandata": trandata }]);
         let answer = self.call(TRANPORTAL, &body.to_string(), question.addresses).await?;
         let trandata = answer.get("trandata").ok_or_else(|| refusal(&answer))?;
-        let fields = self.open(&trandata).ok_or(Failure::Unreadable)?;
+        let fields = response_key.open(&trandata).ok_or(Failure::Unreadable)?;
         Ok(Transaction::of(&fields))
-    }
-
-    /// What an encrypted message of the gateway says. `None`, whatever is wrong with it: a caller that could tell a bad
-    /// padding from bad content could have messages decrypted by trying.
-    pub fn open(&self, trandata: &str) -> Option<Fields> {
-        Fields::parse(&self.config.response_key.decrypt(trandata)?)
     }
 
     async fn call(&self, page: &str, body: &str, addresses: &str) -> Result<Fields, Failure> {

@@ -86,6 +86,7 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     settings.meta_base_url = Some(format!("http://{providers}"));
     settings.telegram_base_url = Some(format!("http://{providers}"));
     settings.meta_app_secret = Some(app_secret);
+    settings.whatsapp_verify_token = settings.whatsapp_verify_token.or(Some("kabar-demo".into()));
     settings.meta_app_id = Some(kabar_simulator::APP_ID.into());
     settings.meta_config_id = Some("1".into());
     simulator.set_number_state(NumberState {
@@ -102,7 +103,8 @@ pub async fn demo(mut settings: Settings) -> Outcome {
     let email = admin.as_ref().map_or("admin@localhost", |admin| admin.email.as_str());
     let email = resolved.admin_email.as_deref().unwrap_or(email).to_owned();
     let phone = seed(&engine, &email).await?;
-    let router = kabar_api::router(ApiState::new(Arc::clone(&engine)));
+    let state = ApiState::new(Arc::clone(&engine)).with_trusted_proxies(resolved.trusted_proxies);
+    let router = kabar_api::router(state);
     let router = with_demo(router, simulator.router(), &phone);
 
     println!("Kabar demo: open {base}/demo for a phone, {base}/app for the web app");

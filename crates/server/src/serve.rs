@@ -24,7 +24,8 @@ pub async fn serve(settings: Settings) -> Outcome {
     let lock = lock(&resolved)?;
     let engine = open(&resolved).await?;
     announce_admin(&engine, &resolved).await?;
-    let router = kabar_api::router(kabar_api::ApiState::new(Arc::clone(&engine)));
+    let state = kabar_api::ApiState::new(Arc::clone(&engine)).with_trusted_proxies(resolved.trusted_proxies);
+    let router = kabar_api::router(state);
     let address = listener.local_addr()?;
     println!(
         "Kabar listens on http://{address} (web app at /app, API at /api/v1, its description at /docs)."

@@ -1,12 +1,15 @@
 //! Configuration: flag, then environment, then TOML file, then default.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use kabar_engine::Config;
 use kabar_engine::billing::Settings as Billing;
-use kabar_engine::config::{GatewayConfig, GatewayKey, ModelService, Place, S3, SmsConfig, SmtpClient};
+use kabar_engine::config::{
+    GatewayConfig, GatewayKey, IpNet, ModelService, Place, S3, SmsConfig, SmtpClient,
+};
 use kabar_engine::crypto::MasterKey;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -68,6 +71,7 @@ settings! {
     meta_base_url, "KABAR_META_BASE_URL", "Meta's Graph API [default: https://graph.facebook.com]";
     telegram_base_url, "KABAR_TELEGRAM_BASE_URL", "Telegram's Bot API [default: https://api.telegram.org]";
     allowed_networks, "KABAR_ALLOWED_NETWORKS", "Private networks that addresses given by users (webhook endpoints, files) may lead to, separated by commas, as 10.0.0.0/8 [default: none]";
+    trusted_proxies, "KABAR_TRUSTED_PROXIES", "Proxies whose X-Forwarded-For or Forwarded is believed: addresses and networks, separated by commas, as 127.0.0.1,10.0.0.0/8 [default: none]";
     smtp_url, "KABAR_SMTP_URL", "The mail server for notifications: smtps://USER:PASSWORD@HOST, or smtp://…?tls=required [default: none]";
     smtp_from, "KABAR_SMTP_FROM", "The sender of e-mails, as Acme <ops@example.com> [default: USER of smtp_url, or kabar at the public URL's host]";
     sms_url, "KABAR_SMS_URL", "The SMS service for notifications, Twilio or one that speaks as it does [default: https://api.twilio.com]";
@@ -102,7 +106,7 @@ settings! {
     neoleap_base_url, "KABAR_NEOLEAP_BASE_URL", "The payment gateway's pages [default: https://digitalpayments.alrajhibank.com.sa/pg/payment/]";
     neoleap_tranportal_id, "KABAR_NEOLEAP_TRANPORTAL_ID", "The terminal's tranportal id";
     neoleap_tranportal_password, "KABAR_NEOLEAP_TRANPORTAL_PASSWORD", "The terminal's tranportal password";
-    neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "The terminal's resource key: 32 characters";
+    neoleap_resource_key, "KABAR_NEOLEAP_RESOURCE_KEY", "The terminal's resource key: 32 characters; alone it lets callbacks in, and nothing has to be paid";
     neoleap_response_key, "KABAR_NEOLEAP_RESPONSE_KEY", "The terminal's second key, when the bank gave it two [default: the resource key]";
 }
 
@@ -130,6 +134,7 @@ pub struct Resolved {
     pub master_key: Option<String>,
     pub admin_email: Option<String>,
     pub admin_password: Option<String>,
+    pub trusted_proxies: Vec<IpNet>,
     pub engine: Config,
 }
 
@@ -189,10 +194,14 @@ fn url(name: &str, text: &str) -> Result<Url, String> {
     }
 }
 
-fn networks(text: Option<&str>) -> Result<Vec<kabar_engine::config::IpNet>, String> {
+/// Networks, and single addresses.
+fn networks(name: &str, text: Option<&str>) -> Result<Vec<IpNet>, String> {
     let all = text.unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty());
     all.map(|one| {
-        one.parse().map_err(|_| format!("`allowed_networks` must be networks, as 10.0.0.0/8; it has `{one}`"))
+        let address = || one.parse::<IpAddr>().map(IpNet::from);
+        one.parse().or_else(|_| address()).map_err(|_| {
+            format!("`{name}` must be networks or addresses, as 10.0.0.0/8 or 192.0.2.1; it has `{one}`")
+        })
     })
     .collect()
 }
@@ -254,6 +263,15 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// The key that opens what the gateway sends, if there is one.
+    fn payment_key(&self) -> Result<Option<GatewayKey>, String> {
+        match (&self.response_key, &self.key) {
+            (Some(text), _) => gateway_key("neoleap_response_key", text).map(Some),
+            (None, Some(text)) => gateway_key("neoleap_resource_key", text).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// All of it, when organisations are to pay.
     fn checked(self, billing: Option<&str>) -> Result<Option<GatewayConfig>, String> {
         match billing {
@@ -262,15 +280,11 @@ impl Terminal {
             None | Some("neoleap") => {}
             Some(other) => return Err(format!("`billing` must be neoleap or off; it is `{other}`")),
         }
+        let all_three = || "billing needs `neoleap_tranportal_id`, `neoleap_tranportal_password` and `neoleap_resource_key`, all three";
+        let response_key = self.payment_key()?.ok_or_else(all_three)?;
         let (Some(tranportal_id), Some(password), Some(key)) = (self.tranportal_id, self.password, self.key)
         else {
-            return Err("billing needs `neoleap_tranportal_id`, `neoleap_tranportal_password` and \
-                        `neoleap_resource_key`, all three"
-                .into());
-        };
-        let parsed = |name: &str, text: &str| {
-            GatewayKey::parse(text)
-                .ok_or_else(|| format!("`{name}` must be 32 characters, as the bank gave it"))
+            return Err(all_three().into());
         };
         let default = "https://digitalpayments.alrajhibank.com.sa";
         let mut base = url("neoleap_base_url", self.base.as_deref().unwrap_or(default))?;
@@ -280,13 +294,13 @@ impl Terminal {
             // A folder, with or without its slash.
             base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
         }
-        let response_key = match self.response_key {
-            Some(text) => parsed("neoleap_response_key", &text)?,
-            None => parsed("neoleap_resource_key", &key)?,
-        };
-        let key = parsed("neoleap_resource_key", &key)?;
+        let key = gateway_key("neoleap_resource_key", &key)?;
         Ok(Some(GatewayConfig { base, tranportal_id, password, key, response_key }))
     }
+}
+
+fn gateway_key(name: &str, text: &str) -> Result<GatewayKey, String> {
+    GatewayKey::parse(text).ok_or_else(|| format!("`{name}` must be 32 characters, as the bank gave it"))
 }
 
 /// The model service, when it is set.
@@ -349,6 +363,7 @@ impl Settings {
             key: filled(self.neoleap_resource_key),
             response_key: filled(self.neoleap_response_key),
         };
+        let payment_key = terminal.payment_key()?;
         let billing = terminal.checked(filled(self.billing).as_deref())?.map(|gateway| {
             let days = |name, text: Option<&str>, default: u64| {
                 number(name, text, default, 0..=366).map(|days| Duration::from_hours(24 * days))
@@ -362,6 +377,7 @@ impl Settings {
         });
         let engine = Config {
             billing: billing.transpose()?,
+            payment_key,
             data_dir: data_dir.clone(),
             public_url,
             smtp,
@@ -401,7 +417,7 @@ impl Settings {
                 "telegram_base_url",
                 filled(self.telegram_base_url).as_deref().unwrap_or("https://api.telegram.org"),
             )?,
-            allowed_networks: networks(self.allowed_networks.as_deref())?,
+            allowed_networks: networks("allowed_networks", self.allowed_networks.as_deref())?,
             media: media(
                 &data_dir,
                 filled(self.media_url),
@@ -471,6 +487,7 @@ impl Settings {
             master_key: filled(self.master_key),
             admin_email: filled(self.admin_email),
             admin_password: filled(self.admin_password),
+            trusted_proxies: networks("trusted_proxies", self.trusted_proxies.as_deref())?,
             engine,
         })
     }
@@ -536,6 +553,17 @@ mod tests {
     }
 
     #[test]
+    fn networks_may_be_single_addresses() {
+        let found = networks("trusted_proxies", Some(" 10.0.0.0/8, 127.0.0.1,,::1 ")).unwrap();
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]
+        );
+        let wrong = networks("trusted_proxies", Some("10.0.0.0/8,proxy")).unwrap_err();
+        assert!(wrong.contains("trusted_proxies") && wrong.contains("`proxy`"), "{wrong}");
+    }
+
+    #[test]
     fn secrets_are_not_shown() {
         let settings = Settings {
             database_url: Some("postgres://kabar:hunter2@db/kabar".into()),
@@ -556,6 +584,8 @@ mod tests {
         };
         let key = "12345678901234567890123456789012";
         assert!(terminal(None, Some(key)).checked(None).unwrap().is_none());
+        assert!(terminal(None, Some(key)).payment_key().unwrap().is_some(), "callbacks are taken");
+        assert!(terminal(None, Some("short")).payment_key().is_err());
         assert!(terminal(Some("id"), Some(key)).checked(Some("off")).unwrap().is_none());
         let found = terminal(Some("id"), Some(key)).checked(None).unwrap().unwrap();
         assert_eq!(found.base.join("tranportal.htm").unwrap().path(), "/pg/payment/tranportal.htm");

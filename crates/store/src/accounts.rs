@@ -5,11 +5,11 @@ use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, ChannelId, OrganisationId, Timestamp};
 use serde_json::Value as Json;
 
+use crate::args;
 use crate::error::Result;
 use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
 use crate::value::{Bind, Row};
-use crate::{Rows, args, of};
 
 /// An account that is not retired, or was not when it was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,15 +90,26 @@ fn account(mut row: Row) -> Result<Account> {
     })
 }
 
+fn keep_within(select: &mut Select, channels: Option<&[ChannelId]>) {
+    if let Some(channels) = channels {
+        let own = "AND EXISTS (SELECT 1 FROM channels r WHERE r.organisation_id = a.organisation_id
+            AND r.account_id = a.id AND r.deleted_at IS NULL AND r.id IN";
+        select.push_in(own, channels.iter().map(|id| id.value()).collect()).push(")", Vec::new());
+    }
+}
+
 /// Which accounts to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
+pub struct Filter<'a> {
+    /// Nothing beyond the accounts of these channels.
+    pub within: Option<&'a [ChannelId]>,
     pub platform: Option<Platform>,
     pub status: Option<ChannelStatus>,
 }
 
-impl Filter {
+impl Filter<'_> {
     fn apply(self, select: &mut Select) {
+        keep_within(select, self.within);
         select.push_some("AND a.platform = ?", self.platform.map(Bind::value));
         select.push_some("AND a.status = ?", self.status.map(Bind::value));
     }
@@ -108,7 +119,7 @@ impl Filter {
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    filter: Filter,
+    filter: Filter<'_>,
     window: Window<AccountId>,
 ) -> Result<Vec<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);
@@ -118,7 +129,7 @@ pub async fn list(
     select.fetch(db).await?.into_iter().map(account).collect()
 }
 
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter) -> Result<i64> {
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
     let mut select = Select::new(
         "SELECT COUNT(*) FROM accounts a WHERE a.organisation_id = ? AND a.retired_at IS NULL AND a.platform <> 3",
         args![organisation],
@@ -128,8 +139,19 @@ pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filte
 }
 
 pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: AccountId) -> Result<Option<Account>> {
+    find_within(db, organisation, id, None).await
+}
+
+/// [`find`], if it is the account of one of these channels.
+pub async fn find_within(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: AccountId,
+    channels: Option<&[ChannelId]>,
+) -> Result<Option<Account>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND a.id = ?", args![id]);
+    keep_within(&mut select, channels);
     select.fetch_optional(db).await?.map(account).transpose()
 }
 
@@ -289,28 +311,17 @@ pub async fn record_check(
     Ok(())
 }
 
-/// What a retirement moved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// Channels now served by the other account.
-    pub channels: Vec<ChannelId>,
-    /// Messages that waited to be sent and now wait at the other account.
-    pub messages: u64,
-    /// Messages that can no longer be sent.
-    pub failed: Vec<kabar_domain::MessageId>,
-}
-
-/// Takes an account out of service. What was linked to it, and what waits to be sent over it, goes to `heir`;
-/// without one, channels stay behind disconnected and waiting messages fail with `error` (JSON). Its direct
-/// line is archived. What a sender is just working on is left to the sender.
+/// Takes an account out of service. What was linked to it goes to `heir`; without one, channels stay behind
+/// disconnected. Its direct line is archived. The channels that are the heir's now.
+///
+/// What waits to be sent over it goes first: [`crate::outbound::give_over`].
 pub async fn retire(
     tx: &mut Tx,
     organisation: OrganisationId,
     id: AccountId,
     heir: Option<AccountId>,
-    error: &str,
     now: Timestamp,
-) -> Result<Moved> {
+) -> Result<Vec<ChannelId>> {
     tx.execute(
         "UPDATE accounts SET retired_at = $3, updated_at = $3, status = $4, is_default = $5
          WHERE organisation_id = $1 AND id = $2",
@@ -323,7 +334,7 @@ pub async fn retire(
         args![organisation, id, ChannelStatus::Archived, now],
     )
     .await?;
-    let mut moved = Moved::default();
+    let mut moved = Vec::new();
     if let Some(heir) = heir {
         let channels = tx
             .fetch(
@@ -335,7 +346,7 @@ pub async fn retire(
                 args![organisation, id, heir, now],
             )
             .await?;
-        moved.channels = channels.into_iter().map(|mut row| row.get(0)).collect::<Result<_>>()?;
+        moved = channels.into_iter().map(|mut row| row.get(0)).collect::<Result<_>>()?;
     }
     tx.execute(
         "UPDATE channels SET status = $3, updated_at = $4
@@ -343,55 +354,6 @@ pub async fn retire(
         args![organisation, id, ChannelStatus::Disconnected, now, ChannelStatus::Archived],
     )
     .await?;
-    let waiting = if let Some(heir) = heir {
-        tx.fetch(
-            "UPDATE outbound_queue SET account_id = $3
-             WHERE organisation_id = $1 AND account_id = $2 AND lease_until IS NULL RETURNING message_id",
-            args![organisation, id, heir],
-        )
-        .await?
-    } else {
-        tx.fetch(
-            "DELETE FROM outbound_queue
-             WHERE organisation_id = $1 AND account_id = $2 AND lease_until IS NULL RETURNING message_id",
-            args![organisation, id],
-        )
-        .await?
-    };
-    let waiting = waiting.into_iter().map(|mut row| row.get(0)).collect::<Result<Vec<_>>>()?;
-    let mut rows = Rows::new(&[
-        ("organisation_id", of::<OrganisationId>()),
-        ("id", of::<kabar_domain::MessageId>()),
-        ("account_id", of::<AccountId>()),
-        ("error", of::<String>()),
-        ("failed_at", of::<Timestamp>()),
-    ]);
-    for message in &waiting {
-        rows.push([
-            organisation.value(),
-            Bind::value(*message),
-            heir.unwrap_or(id).value(),
-            error.value(),
-            now.value(),
-        ]);
-    }
-    if heir.is_some() {
-        moved.messages = tx
-            .bulk_execute(
-                "UPDATE messages SET account_id = u.account_id FROM {rows}
-                 WHERE messages.organisation_id = u.organisation_id AND messages.id = u.id",
-                rows,
-            )
-            .await?;
-    } else {
-        tx.bulk_execute(
-            "UPDATE messages SET status = 80, failed_at = u.failed_at, error = u.error FROM {rows}
-             WHERE messages.organisation_id = u.organisation_id AND messages.id = u.id AND messages.status < 40",
-            rows,
-        )
-        .await?;
-        moved.failed = waiting;
-    }
     Ok(moved)
 }
 

@@ -1,23 +1,42 @@
-//! Telling those who wait in this process that there are new events.
+//! Telling those who wait in this process that there are new events, and what is said and kept nowhere.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kabar_domain::OrganisationId;
-use tokio::sync::watch;
+use kabar_domain::{ConversationId, OrganisationId};
+use tokio::sync::{broadcast, watch};
 
 use crate::error::Result;
 use crate::events;
 use crate::store::Store;
 
+/// Who falls further behind misses some.
+const TYPING: usize = 64;
+
 /// Touched once for each committed transaction that recorded events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Announcer {
     /// The number of the last event known, of the organisations that somebody waits for.
     watched: Mutex<HashMap<OrganisationId, watch::Sender<i64>>>,
     any: watch::Sender<()>,
     /// Touched for what this process recorded alone.
     own: watch::Sender<()>,
+    /// Conversations in which somebody is just writing, on whatever node.
+    typing: broadcast::Sender<ConversationId>,
+    /// Those of them that other nodes have to be told.
+    own_typing: broadcast::Sender<ConversationId>,
+}
+
+impl Default for Announcer {
+    fn default() -> Self {
+        Self {
+            watched: Mutex::default(),
+            any: watch::Sender::default(),
+            own: watch::Sender::default(),
+            typing: broadcast::Sender::new(TYPING),
+            own_typing: broadcast::Sender::new(TYPING),
+        }
+    }
 }
 
 impl Announcer {
@@ -28,6 +47,16 @@ impl Announcer {
     /// Changes whenever this process has recorded events, and for nothing that others did.
     pub fn own(&self) -> watch::Receiver<()> {
         self.own.subscribe()
+    }
+
+    pub fn own_typing(&self) -> broadcast::Receiver<ConversationId> {
+        self.own_typing.subscribe()
+    }
+
+    /// Another node says so.
+    pub fn heard_typing(&self, conversation: ConversationId) {
+        // Nobody may be listening.
+        self.typing.send(conversation).unwrap_or_default();
     }
 
     /// A transaction of this process recorded events.
@@ -67,6 +96,16 @@ impl Store {
         let last = events::last_seq(&mut self.reader().await?, organisation).await?;
         self.1.announce(&[(organisation, last)]);
         Ok(receiver)
+    }
+
+    /// Somebody is writing in this conversation. Told to those who listen now, on every node, and to nobody later.
+    pub fn show_typing(&self, conversation: ConversationId) {
+        self.1.heard_typing(conversation);
+        self.1.own_typing.send(conversation).unwrap_or_default();
+    }
+
+    pub fn watch_typing(&self) -> broadcast::Receiver<ConversationId> {
+        self.1.typing.subscribe()
     }
 
     /// Changes whenever this process has recorded events.

@@ -352,16 +352,10 @@ pub struct ConversationKey {
     pub topic: String,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub struct ConversationRef {
-    pub id: ConversationId,
-    pub status: ConversationStatus,
-}
-
 pub async fn conversations(
     tx: &mut Tx,
     keys: impl IntoIterator<Item = &ConversationKey>,
-) -> Result<HashMap<ConversationKey, ConversationRef>> {
+) -> Result<HashMap<ConversationKey, ConversationId>> {
     let mut rows = Rows::new(&[
         ("org", of::<OrganisationId>()),
         ("peer_id", of::<Uuid>()),
@@ -379,7 +373,7 @@ pub async fn conversations(
     let mut found = HashMap::with_capacity(rows.len());
     for mut row in tx
         .bulk_fetch(
-            "SELECT c.organisation_id, c.peer_id, c.channel_id, c.topic, c.id, c.status FROM {rows}
+            "SELECT c.organisation_id, c.peer_id, c.channel_id, c.topic, c.id FROM {rows}
              JOIN conversations c ON c.organisation_id = u.org AND c.peer_id = u.peer_id
                  AND c.channel_id = u.channel_id AND c.topic = u.topic",
             rows,
@@ -392,7 +386,7 @@ pub async fn conversations(
             channel_id: row.get(2)?,
             topic: row.get(3)?,
         };
-        found.insert(key, ConversationRef { id: row.get(4)?, status: row.get(5)? });
+        found.insert(key, row.get(4)?);
     }
     Ok(found)
 }
@@ -444,6 +438,24 @@ pub async fn insert_conversations(tx: &mut Tx, conversations: Vec<NewConversatio
         ]);
     }
     tx.bulk_insert("conversations", rows, "ON CONFLICT DO NOTHING").await
+}
+
+/// How conversations stand. They stay so until the transaction ends.
+pub async fn lock_conversations(
+    tx: &mut Tx,
+    ids: BTreeSet<(OrganisationId, ConversationId)>,
+) -> Result<HashMap<ConversationId, ConversationStatus>> {
+    let mut rows = Rows::new(&[("org", of::<OrganisationId>()), ("conversation", of::<ConversationId>())]);
+    for (organisation, id) in ids {
+        rows.push([organisation.value(), id.value()]);
+    }
+    let lock = tx.for_update();
+    let sql = format!(
+        "SELECT m.id, m.status FROM {{rows}} JOIN conversations m
+         ON m.organisation_id = u.org AND m.id = u.conversation {lock}"
+    );
+    let mut found = tx.bulk_fetch(&sql, rows).await?;
+    found.iter_mut().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 /// What new messages do to their conversation.
@@ -653,6 +665,7 @@ pub struct NewHeld {
     pub item: i64,
     pub pointer: String,
     pub platform: Platform,
+    /// The number's or the business account's id; of one number of a business account, `123 62811`.
     pub account_key: String,
     /// No account yet; otherwise it is quarantined.
     pub unclaimed: bool,
@@ -660,7 +673,7 @@ pub struct NewHeld {
     pub received_at: Timestamp,
 }
 
-/// Keeps updates for later. One that is kept already only gets its new reason and error.
+/// Keeps updates for later. One that is kept already only hears whose it is by now, and why it still is.
 pub async fn hold(tx: &mut Tx, held: Vec<NewHeld>) -> Result<()> {
     let mut rows = Rows::new(&[
         ("id", of::<HeldId>()),
@@ -694,7 +707,7 @@ pub async fn hold(tx: &mut Tx, held: Vec<NewHeld>) -> Result<()> {
         "held_updates",
         rows,
         "ON CONFLICT (stream, seq, item) DO UPDATE SET reason = excluded.reason, error = excluded.error,
-             organisation_id = excluded.organisation_id",
+             organisation_id = excluded.organisation_id, account_key = excluded.account_key",
     )
     .await?;
     Ok(())
@@ -720,14 +733,16 @@ pub async fn release(tx: &mut Tx, stream: i64, seq: i64, items: &[i64], now: Tim
     Ok(())
 }
 
-/// Open unclaimed updates whose account exists by now: where they are in the log.
-pub async fn claimable(db: &mut impl Db, limit: i64) -> Result<Vec<(i64, i64)>> {
+/// Open unclaimed updates whose account exists by now: where they are in the log, behind `after`.
+pub async fn claimable(db: &mut impl Db, after: (i64, i64), limit: i64) -> Result<Vec<(i64, i64)>> {
     db.fetch(
         "SELECT DISTINCT h.stream, h.seq FROM held_updates h
          JOIN accounts a ON a.platform = h.platform AND a.retired_at IS NULL
-             AND (a.external_id = h.account_key OR a.waba_id = h.account_key)
-         WHERE h.resolved_at IS NULL AND h.reason = 'unclaimed' ORDER BY h.stream, h.seq LIMIT $1",
-        args![limit],
+             AND (h.account_key = a.external_id OR h.account_key = a.waba_id
+                  OR h.account_key = a.waba_id || ' ' || a.phone_digits)
+         WHERE h.resolved_at IS NULL AND h.reason = 'unclaimed' AND (h.stream, h.seq) > ($1, $2)
+         ORDER BY h.stream, h.seq LIMIT $3",
+        args![after.0, after.1, limit],
     )
     .await?
     .iter_mut()
@@ -742,20 +757,6 @@ pub async fn open_items(tx: &mut Tx, stream: i64, seq: i64) -> Result<Vec<i64>> 
         tx.lock_rows()
     );
     tx.fetch(&sql, args![stream, seq]).await?.iter_mut().map(|row| row.get(0)).collect()
-}
-
-/// Runs what follows so that it can be undone alone; see [`undo_to_mark`] and [`keep_mark`].
-pub async fn mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("SAVEPOINT apply_one", args![]).await.map(|_| ())
-}
-
-pub async fn undo_to_mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("ROLLBACK TO SAVEPOINT apply_one", args![]).await?;
-    keep_mark(tx).await
-}
-
-pub async fn keep_mark(tx: &mut Tx) -> Result<()> {
-    tx.execute("RELEASE SAVEPOINT apply_one", args![]).await.map(|_| ())
 }
 
 /// The business account a number belongs to.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kabar_domain::inbound::Identity;
-use kabar_domain::{ContactId, OrganisationId, Timestamp};
+use kabar_domain::{ChannelId, ContactId, OrganisationId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::args;
@@ -118,33 +118,74 @@ async fn with_identities(
     Ok(contacts)
 }
 
-/// Newest first. `search`, in lower case, is looked for anywhere in name, phone, `wa_id`, e-mail and username.
+/// Which contacts to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Nobody but who has a conversation on these channels or is a member of their groups.
+    pub within: Option<&'a [ChannelId]>,
+    /// In lower case; looked for anywhere in name, phone, `wa_id`, e-mail and username.
+    pub search: Option<&'a str>,
+}
+
+impl Filter<'_> {
+    fn apply(self, select: &mut Select) {
+        keep_within(select, self.within);
+        select.push_some(r"AND search LIKE ? ESCAPE '\'", self.search.map(|text| contains(text).value()));
+    }
+}
+
+fn keep_within(select: &mut Select, channels: Option<&[ChannelId]>) {
+    let Some(channels) = channels else { return };
+    let channels: Vec<_> = channels.iter().map(|id| id.value()).collect();
+    // The peer of a direct conversation is its contact, and has an index.
+    let writes =
+        "AND (EXISTS (SELECT 1 FROM conversations v WHERE v.organisation_id = contacts.organisation_id
+        AND v.peer_id = contacts.id AND v.channel_id IN";
+    let belongs =
+        ") OR EXISTS (SELECT 1 FROM group_members g WHERE g.organisation_id = contacts.organisation_id
+        AND g.contact_id = contacts.id AND g.channel_id IN";
+    select.push_in(writes, channels.clone()).push_in(belongs, channels).push("))", Vec::new());
+}
+
+/// Newest first.
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    search: Option<&str>,
+    filter: Filter<'_>,
     window: Window<ContactId>,
 ) -> Result<Vec<Contact>> {
     let mut select = Select::new(SELECT, args![organisation]);
-    select.push_some(r"AND search LIKE ? ESCAPE '\'", search.map(|text| contains(text).value()));
+    filter.apply(&mut select);
     select.push_some("AND id < ?", window.after.map(Bind::value));
     select.push("ORDER BY id DESC LIMIT ? OFFSET ?", args![window.limit, window.offset]);
     let contacts = select.fetch(db).await?.into_iter().map(contact).collect::<Result<_>>()?;
     with_identities(db, organisation, contacts).await
 }
 
-/// All of them without `search`, else those it finds.
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, search: Option<&str>) -> Result<i64> {
-    let Some(search) = search else { return counters::contacts(db, organisation).await };
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
+    if filter.within.is_none() && filter.search.is_none() {
+        return counters::contacts(db, organisation).await;
+    }
     let mut select =
         Select::new("SELECT COUNT(*) FROM contacts WHERE organisation_id = ?", args![organisation]);
-    select.push(r"AND search LIKE ? ESCAPE '\'", args![contains(search)]);
+    filter.apply(&mut select);
     select.count(db).await
 }
 
 pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: ContactId) -> Result<Option<Contact>> {
+    find_within(db, organisation, id, None).await
+}
+
+/// [`find`], if it is one of [`Filter::within`].
+pub async fn find_within(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: ContactId,
+    channels: Option<&[ChannelId]>,
+) -> Result<Option<Contact>> {
     let mut select = Select::new(SELECT, args![organisation]);
     select.push("AND id = ?", args![id]);
+    keep_within(&mut select, channels);
     let found: Vec<Contact> = select.fetch(db).await?.into_iter().map(contact).collect::<Result<_>>()?;
     Ok(with_identities(db, organisation, found).await?.into_iter().next())
 }

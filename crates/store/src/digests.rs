@@ -106,8 +106,12 @@ pub async fn since(
     Ok((found[0], found[1]))
 }
 
-/// Forgets what was sent before `before`.
-pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<()> {
-    tx.execute("DELETE FROM site_digests WHERE created_at < $1", args![before]).await?;
-    Ok(())
+/// Forgets up to `limit` that were sent before `before`.
+pub async fn forget(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM site_digests WHERE (organisation_id, site_id, user_id, day) IN (
+             SELECT organisation_id, site_id, user_id, day FROM site_digests WHERE created_at < $1 LIMIT $2)",
+        args![before, limit],
+    )
+    .await
 }

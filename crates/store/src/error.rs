@@ -59,8 +59,11 @@ impl From<rusqlite::Error> for Error {
             Code::ConstraintViolation if matches!(failure.extended_code, 1555 | 2067) => {
                 Self::Conflict(detail.clone().unwrap_or(text))
             }
-            Code::DiskFull | Code::SystemIoFailure => Self::Full(text),
-            Code::DatabaseBusy | Code::DatabaseLocked | Code::CannotOpen => Self::Unavailable(text),
+            Code::DiskFull | Code::SystemIoFailure | Code::OutOfMemory => Self::Full(text),
+            // A file system that failed is mounted read-only.
+            Code::DatabaseBusy | Code::DatabaseLocked | Code::CannotOpen | Code::ReadOnly => {
+                Self::Unavailable(text)
+            }
             _ => Self::Database(text),
         }
     }
@@ -72,13 +75,7 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("23505") => Self::Conflict(database.constraint().unwrap_or_default().to_owned()),
-                Some("40001" | "40P01") => Self::Contention(text),
-                // Class 53: insufficient resources; 58030: I/O error.
-                Some("53100" | "53200" | "58030") => Self::Full(text),
-                // Class 57 (shutdown, crash, starting), 53300 (too many connections), class 08, read-only.
-                Some("53300" | "57P01" | "57P02" | "57P03" | "25006") => Self::Unavailable(text),
-                Some(code) if code.starts_with("08") => Self::Unavailable(text),
-                _ => Self::Database(text),
+                code => of_postgres(code.unwrap_or_default(), text),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -87,6 +84,39 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(text),
             _ => Self::Database(text),
+        }
+    }
+}
+
+/// By its SQLSTATE.
+fn of_postgres(code: &str, text: String) -> Error {
+    match code {
+        // Serialisation, deadlock, and a lock that was not to be had.
+        "40001" | "40P01" | "55P03" => Error::Contention(text),
+        // Class 53: insufficient resources; 58030: I/O error.
+        "53100" | "53200" | "58030" => Error::Full(text),
+        // Class 57 (shutdown, crash, starting, a statement that took too long), 53300 (too many connections), read-only,
+        // and a transaction that stood still for longer than it may.
+        "53300" | "57014" | "57P01" | "57P02" | "57P03" | "25006" | "25P03" => Error::Unavailable(text),
+        _ if code.starts_with("08") => Error::Unavailable(text),
+        _ => Error::Database(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_not_taken_as_lasting() {
+        for code in ["25P03", "57014", "55P03", "40001", "08006", "53200"] {
+            assert!(of_postgres(code, String::new()).is_transient(), "{code}");
+        }
+        assert!(!of_postgres("42P01", String::new()).is_transient());
+        for code in [rusqlite::ffi::SQLITE_READONLY, rusqlite::ffi::SQLITE_NOMEM, rusqlite::ffi::SQLITE_FULL]
+        {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            assert!(Error::from(error).is_transient(), "{code}");
         }
     }
 }

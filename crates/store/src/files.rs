@@ -1,10 +1,13 @@
 //! Files, the objects that hold their bytes, and what providers call them.
 
+pub mod drafts;
+
 use std::collections::HashMap;
 
 use kabar_domain::file::{FileOrigin, FileStatus};
-use kabar_domain::{AccountId, FileId, MessageId, OrganisationId, Timestamp};
+use kabar_domain::{AccountId, ChannelId, FileId, MessageId, OrganisationId, Timestamp};
 
+use crate::counters;
 use crate::error::Result;
 use crate::select::{Select, Window};
 use crate::store::{Db, Tx};
@@ -33,6 +36,8 @@ pub struct File {
     pub url: Option<String>,
     /// What the provider says its content is.
     pub claimed_sha256: Option<String>,
+    /// It is a visitor's, and goes then unless it is sent. Only [`drafts`] and links know of it.
+    pub draft_until: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The object with its bytes.
@@ -40,7 +45,8 @@ pub struct File {
 }
 
 const SELECT: &str = "SELECT f.organisation_id, f.id, f.status, f.origin, f.mime_type, f.filename, f.sha256, f.size,
-    f.reason, f.account_id, f.message_id, f.provider_id, f.url, f.claimed_sha256, f.created_at, f.updated_at, o.key
+    f.reason, f.account_id, f.message_id, f.provider_id, f.url, f.claimed_sha256, f.created_at, f.updated_at, o.key,
+    f.draft_until
     FROM files f LEFT JOIN media_objects o ON o.organisation_id = f.organisation_id AND o.sha256 = f.sha256";
 
 fn file(mut row: Row) -> Result<File> {
@@ -62,12 +68,13 @@ fn file(mut row: Row) -> Result<File> {
         created_at: row.get(14)?,
         updated_at: row.get(15)?,
         key: row.get(16)?,
+        draft_until: row.get(17)?,
     })
 }
 
 fn select(organisation: OrganisationId) -> Select {
     let mut select = Select::new(SELECT, Vec::new());
-    select.push("WHERE f.organisation_id = ?", args![organisation]);
+    select.push("WHERE f.organisation_id = ? AND f.draft_until IS NULL", args![organisation]);
     select
 }
 
@@ -87,6 +94,7 @@ pub async fn insert(tx: &mut Tx, files: Vec<File>) -> Result<()> {
         ("provider_id", of::<String>()),
         ("url", of::<String>()),
         ("claimed_sha256", of::<String>()),
+        ("draft_until", of::<i64>()),
         ("created_at", of::<i64>()),
         ("updated_at", of::<i64>()),
     ]);
@@ -105,6 +113,7 @@ pub async fn insert(tx: &mut Tx, files: Vec<File>) -> Result<()> {
             file.provider_id.value(),
             file.url.value(),
             file.claimed_sha256.value(),
+            file.draft_until.value(),
             file.created_at.value(),
             file.updated_at.value(),
         ]);
@@ -114,8 +123,19 @@ pub async fn insert(tx: &mut Tx, files: Vec<File>) -> Result<()> {
 }
 
 pub async fn find(db: &mut impl Db, organisation: OrganisationId, id: FileId) -> Result<Option<File>> {
+    find_within(db, organisation, id, None).await
+}
+
+/// [`find`], if it is one of [`Filter::within`].
+pub async fn find_within(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: FileId,
+    channels: Option<&[ChannelId]>,
+) -> Result<Option<File>> {
     let mut select = select(organisation);
     select.push("AND f.id = ?", args![id]);
+    keep_within(&mut select, channels);
     select.fetch_optional(db).await?.map(file).transpose()
 }
 
@@ -144,18 +164,53 @@ pub async fn find_all(
     Ok(found)
 }
 
+/// Which files to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Nothing but what came with messages on these channels.
+    pub within: Option<&'a [ChannelId]>,
+    pub status: Option<FileStatus>,
+}
+
+impl Filter<'_> {
+    fn apply(self, select: &mut Select) {
+        keep_within(select, self.within);
+        select.push_some("AND f.status = ?", self.status.map(Bind::value));
+    }
+}
+
+fn keep_within(select: &mut Select, channels: Option<&[ChannelId]>) {
+    if let Some(channels) = channels {
+        let came = "AND EXISTS (SELECT 1 FROM messages m WHERE m.organisation_id = f.organisation_id
+            AND m.id = f.message_id AND m.channel_id IN";
+        select.push_in(came, channels.iter().map(|id| id.value()).collect()).push(")", Vec::new());
+    }
+}
+
 /// Newest first.
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    status: Option<FileStatus>,
+    filter: Filter<'_>,
     window: Window<FileId>,
 ) -> Result<Vec<File>> {
     let mut select = select(organisation);
-    select.push_some("AND f.status = ?", status.map(Bind::value));
+    filter.apply(&mut select);
     select.push_some("AND f.id < ?", window.after.map(Bind::value));
     select.push("ORDER BY f.id DESC LIMIT ? OFFSET ?", args![window.limit, window.offset]);
     select.fetch(db).await?.into_iter().map(file).collect()
+}
+
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
+    if filter.within.is_none() {
+        return counters::files(db, organisation, filter.status).await;
+    }
+    let mut select = Select::new(
+        "SELECT COUNT(*) FROM files f WHERE f.organisation_id = ? AND f.draft_until IS NULL",
+        args![organisation],
+    );
+    filter.apply(&mut select);
+    select.count(db).await
 }
 
 /// An object that was written.
@@ -256,15 +311,22 @@ pub struct Deleted {
 }
 
 pub async fn delete(tx: &mut Tx, organisation: OrganisationId, id: FileId) -> Result<Option<Deleted>> {
-    let sql = "DELETE FROM files WHERE organisation_id = $1 AND id = $2 RETURNING status, sha256";
-    let Some(mut row) = tx.fetch_optional(sql, args![organisation, id]).await? else { return Ok(None) };
+    let sql = "DELETE FROM files WHERE organisation_id = $1 AND id = $2 AND draft_until IS NULL
+         RETURNING status, sha256";
+    match tx.fetch_optional(sql, args![organisation, id]).await? {
+        Some(row) => Ok(Some(left_of(tx, organisation, row).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn left_of(tx: &mut Tx, organisation: OrganisationId, mut row: Row) -> Result<Deleted> {
     let (status, sha256): (FileStatus, Option<String>) = (row.get(0)?, row.get(1)?);
-    let Some(sha256) = sha256 else { return Ok(Some(Deleted { status, object: None })) };
+    let Some(sha256) = sha256 else { return Ok(Deleted { status, object: None }) };
     // Locked before it is looked whether anybody else refers to it: who stores the same content waits.
     hold_content(tx, organisation, &sha256).await?;
     let sql = "SELECT 1 FROM files WHERE organisation_id = $1 AND sha256 = $2 LIMIT 1";
     if tx.fetch_optional(sql, args![organisation, &sha256]).await?.is_some() {
-        return Ok(Some(Deleted { status, object: None }));
+        return Ok(Deleted { status, object: None });
     }
     tx.execute(
         "DELETE FROM media_uploads WHERE organisation_id = $1 AND sha256 = $2",
@@ -273,7 +335,7 @@ pub async fn delete(tx: &mut Tx, organisation: OrganisationId, id: FileId) -> Re
     .await?;
     let sql = "DELETE FROM media_objects WHERE organisation_id = $1 AND sha256 = $2 RETURNING key";
     let object = tx.fetch_optional(sql, args![organisation, &sha256]).await?;
-    Ok(Some(Deleted { status, object: object.map(|mut row| row.get(0)).transpose()? }))
+    Ok(Deleted { status, object: object.map(|mut row| row.get(0)).transpose()? })
 }
 
 /// What was given to a provider: over which account, which content, as what.

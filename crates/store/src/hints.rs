@@ -1,10 +1,14 @@
 //! Hints to the other nodes on a database that there are new events: PostgreSQL's NOTIFY, one for many commits and in
-//! no transaction that others wait for. What a lost hint would have told is found by the next look.
+//! no transaction that others wait for. What a lost hint would have told is found by the next look. Who is typing is told
+//! the same way, and lost with its hint.
+//!
+//! A hint is the node it comes from, and the conversation if somebody types there: `0198… 01J…`.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
+use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
 use crate::args;
@@ -31,12 +35,21 @@ impl Store {
         let mut recorded = self.1.own();
         // For what was recorded before anybody could be told.
         recorded.mark_changed();
+        let mut typing = self.1.own_typing();
         loop {
-            if recorded.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+            let hint = tokio::select! {
+                changed = recorded.changed() => match changed {
+                    Ok(()) => node.to_string(),
+                    Err(_) => return std::future::pending().await,
+                },
+                typing = typing.recv() => match typing {
+                    Ok(conversation) => format!("{node} {conversation}"),
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return std::future::pending().await,
+                },
+            };
             let mut connection = pool.acquire().await?;
-            let hint = args![CHANNEL, node.to_string()];
+            let hint = args![CHANNEL, hint];
             postgres::fetch(&mut connection, "SELECT 1 FROM pg_notify($1, $2)", &hint).await?;
             drop(connection);
             tokio::time::sleep(PAUSE).await;
@@ -52,7 +65,17 @@ impl Store {
         loop {
             // What was recorded while nobody listened.
             self.look_for_events().await?;
-            while listener.recv().await?.payload() == own {}
+            loop {
+                let hint = listener.recv().await?;
+                match hint.payload().split_once(' ') {
+                    Some((node, _)) if node == own => {}
+                    Some((_, typing)) => {
+                        typing.parse().into_iter().for_each(|conversation| self.1.heard_typing(conversation));
+                    }
+                    None if hint.payload() == own => {}
+                    None => break,
+                }
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{Rows, args, of};
 pub struct Window {
     pub started_at: Timestamp,
     pub taken: i64,
-    /// Over the limit: the item that gathers the others.
+    /// Over the limit: the item that gathers the others, as long as nobody is done with it.
     pub digest_id: Option<InboxItemId>,
 }
 
@@ -28,7 +28,9 @@ pub async fn windows(tx: &mut Tx, sources: &[Source]) -> Result<Vec<(Source, Win
     }
     let lock = tx.lock_of("w");
     let sql = format!(
-        "SELECT w.organisation_id, w.source_id, w.started_at, w.taken, w.digest_id FROM {{rows}}
+        "SELECT w.organisation_id, w.source_id, w.started_at, w.taken,
+             (SELECT i.id FROM inbox_items i WHERE i.organisation_id = w.organisation_id AND i.id = w.digest_id
+                AND i.status IN (1, 2)) FROM {{rows}}
          JOIN intake_windows w ON w.organisation_id = u.org AND w.source_id = u.source {lock}"
     );
     let mut found = Vec::new();
@@ -86,8 +88,12 @@ pub async fn gather(tx: &mut Tx, items: Vec<(OrganisationId, InboxItemId, InboxI
     Ok(())
 }
 
-/// Drops stretches that began before `before`: longer ones are not allowed.
-pub async fn forget(tx: &mut Tx, before: Timestamp) -> Result<()> {
-    tx.execute("DELETE FROM intake_windows WHERE started_at < $1", args![before]).await?;
-    Ok(())
+/// Drops up to `limit` stretches that began before `before`: longer ones are not allowed.
+pub async fn forget(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM intake_windows WHERE started_at < $1 AND (organisation_id, source_id) IN (
+             SELECT organisation_id, source_id FROM intake_windows WHERE started_at < $1 LIMIT $2)",
+        args![before, limit],
+    )
+    .await
 }

@@ -37,6 +37,7 @@ pub mod outbound;
 pub mod payments;
 mod postgres;
 pub mod records;
+mod savepoint;
 mod select;
 pub mod signups;
 pub mod sites;
@@ -58,6 +59,7 @@ pub mod widgets;
 
 pub use bulk::{Rows, of};
 pub use error::{Error, Result};
+pub use savepoint::Savepoint;
 pub use select::Window;
 pub use store::{Db, Options, Reader, Store, Tx};
 pub use value::{Bind, Read, Row, Type, Value};

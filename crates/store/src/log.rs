@@ -369,15 +369,24 @@ impl LogReader {
         }
     }
 
-    /// Takes up to `limit` entries that nobody else is applying, of the stream whose first one has waited longest.
-    /// The claim ends with `tx`.
-    pub async fn claim(&self, tx: &mut Tx, limit: usize) -> Result<Option<Claim>> {
-        let limit = limit as i64;
+    /// Takes up to `limit` entries that nobody else is applying, of the stream whose first one has waited longest: until
+    /// their bodies are `bytes` together, but one in any case. The claim ends with `tx`.
+    pub async fn claim(&self, tx: &mut Tx, limit: usize, bytes: usize) -> Result<Option<Claim>> {
+        let (limit, bytes) = (limit as i64, bytes as i64);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM inbound_log WHERE stream = $1 AND seq > $2 AND seq <= (
+                 SELECT MAX(seq) FROM (
+                     SELECT seq, SUM(size) OVER (ORDER BY seq) - size AS bytes_before FROM (
+                         SELECT seq, LENGTH(body) AS size FROM inbound_log WHERE stream = $1 AND seq > $2
+                         ORDER BY seq LIMIT $3) next) summed
+                 WHERE bytes_before < $4)
+             ORDER BY seq"
+        );
         let (stream, position, rows) = match (&self.file, &mut tx.inner) {
             (Some(file), _) => {
                 let position = position(tx, 0).await?;
-                let sql = format!("SELECT {COLUMNS} FROM inbound_log WHERE seq > $1 ORDER BY seq LIMIT $2");
-                (0, position, sqlite::blocking(|| sqlite::fetch(&hold(file), &sql, &args![position, limit]))?)
+                let args = args![0_i64, position, limit, bytes];
+                (0, position, sqlite::blocking(|| sqlite::fetch(&hold(file), &sql, &args))?)
             }
             (None, Inner::Postgres(tx)) => {
                 let mut found = postgres::fetch(
@@ -391,10 +400,7 @@ impl LogReader {
                 .await?;
                 let Some(row) = found.first_mut() else { return Ok(None) };
                 let (stream, position): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let sql = format!(
-                    "SELECT {COLUMNS} FROM inbound_log WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-                );
-                (stream, position, postgres::fetch(tx, &sql, &args![stream, position, limit]).await?)
+                (stream, position, postgres::fetch(tx, &sql, &args![stream, position, limit, bytes]).await?)
             }
             (None, Inner::Sqlite(_)) => {
                 return Err(Error::Database("the log and the database differ".into()));

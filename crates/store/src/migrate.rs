@@ -22,6 +22,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
     (16, "connections", include_str!("../migrations/0016_connections.sql")),
+    (17, "drafts", include_str!("../migrations/0017_drafts.sql")),
+    (18, "housekeeping", include_str!("../migrations/0018_housekeeping.sql")),
+    (19, "attempts", include_str!("../migrations/0019_attempts.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

@@ -201,12 +201,19 @@ pub async fn take_early(tx: &mut Tx, organisation: OrganisationId, key: Uuid) ->
     Ok(early)
 }
 
-/// Reports whose message is there by now: it was stored while they were. Organisation and provider key.
-pub async fn overtaken(db: &mut impl Db, limit: i64) -> Result<Vec<(OrganisationId, Uuid)>> {
+/// Reports received since `since` whose message is there by now: it was stored while they were. Organisation and
+/// provider key of each.
+pub async fn overtaken(
+    db: &mut impl Db,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<(OrganisationId, Uuid)>> {
     db.fetch(
-        "SELECT DISTINCT e.organisation_id, e.provider_key FROM early_statuses e
-         JOIN messages m ON m.organisation_id = e.organisation_id AND m.provider_key = e.provider_key LIMIT $1",
-        args![limit],
+        "SELECT e.organisation_id, e.provider_key FROM early_statuses e
+         JOIN messages m ON m.organisation_id = e.organisation_id AND m.provider_key = e.provider_key
+             AND m.direction = 2
+         WHERE e.received_at >= $1 ORDER BY e.received_at LIMIT $2",
+        args![since, limit],
     )
     .await?
     .iter_mut()
@@ -214,7 +221,12 @@ pub async fn overtaken(db: &mut impl Db, limit: i64) -> Result<Vec<(Organisation
     .collect()
 }
 
-/// Forgets reports whose message never came (sent by another application over the same number).
-pub async fn forget_early(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    tx.execute("DELETE FROM early_statuses WHERE received_at < $1", args![before]).await
+/// Forgets up to `limit` reports whose message never came (sent by another application over the same number).
+pub async fn forget_early(tx: &mut Tx, before: Timestamp, limit: i64) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM early_statuses WHERE (organisation_id, provider_key, status) IN (
+             SELECT organisation_id, provider_key, status FROM early_statuses WHERE received_at < $1 LIMIT $2)",
+        args![before, limit],
+    )
+    .await
 }

@@ -183,8 +183,8 @@ impl Db for Reader {
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) inner: Inner,
-    counts: BTreeMap<(OrganisationId, Counter), i64>,
-    events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
+    pub(crate) counts: BTreeMap<(OrganisationId, Counter), i64>,
+    pub(crate) events: BTreeMap<OrganisationId, Vec<(Timestamp, NewEvent)>>,
     announcer: Arc<Announcer>,
 }
 
@@ -311,7 +311,7 @@ impl Tx {
         }
     }
 
-    /// Locks the messages read under the alias `m`, in one order for all, where rows can be locked one by one; SQLite's one writer needs none.
+    /// Locks the rows read under the alias `m`, in one order for all, where rows can be locked one by one; SQLite's one writer needs none.
     pub const fn for_update(&self) -> &'static str {
         match &self.inner {
             Inner::Sqlite(_) => "",

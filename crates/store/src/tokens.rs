@@ -232,6 +232,11 @@ pub async fn find_bound(
     db.fetch(&sql, args![id, organisation, kind]).await?.pop().map(token).transpose()
 }
 
+/// Whosever it is: for commands on the server itself.
+pub async fn find_any(db: &mut impl Db, id: i64) -> Result<Option<Token>> {
+    db.fetch(&format!("{SELECT} WHERE t.id = $1"), args![id]).await?.pop().map(token).transpose()
+}
+
 /// Tokens of which it is time to tell that they are about to expire.
 pub async fn expiring(db: &mut impl Db, now: Timestamp, limit: i64) -> Result<Vec<Token>> {
     let sql = format!("{SELECT} WHERE t.announce_at <= $1 ORDER BY t.announce_at LIMIT $2");

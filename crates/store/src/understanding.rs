@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kabar_domain::channel::{ChannelKind, InboxClass, InboxStatus};
+use kabar_domain::channel::{ChannelKind, ChannelStatus, InboxClass, InboxStatus};
 use kabar_domain::message::{MessageKind, Platform};
 use kabar_domain::{
     ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, SiteId, Timestamp,
@@ -69,6 +69,8 @@ pub struct Unread {
     pub created_at: Timestamp,
     /// Of a tap, what the button says to us.
     pub payload: Option<Json>,
+    /// Of a direct chat with a bot, the `/start …` that opened it last, if that is not long ago.
+    pub start: Option<String>,
     pub channel: Option<Place>,
 }
 
@@ -78,14 +80,22 @@ pub struct Place {
     pub id: ChannelId,
     pub kind: ChannelKind,
     pub platform: Platform,
+    pub status: ChannelStatus,
     pub allow_issues: bool,
     pub allow_routine_logs: bool,
     pub default_site_id: Option<SiteId>,
 }
 
+/// The last column: what opened the chat with a Telegram bot in the hour before. A code that was scanned speaks for so
+/// long for what is written after it.
 const UNREAD: &str = "i.organisation_id, i.id, i.kind, COALESCE(i.text, m.body), i.conversation_id, i.contact_id,
      i.message_id, i.occurred_at, i.created_at, c.id, c.kind, c.allow_issues, c.allow_routine_logs, c.default_site_id,
-     CASE WHEN m.kind IN (10, 11) THEN m.payload END, c.platform";
+     CASE WHEN m.kind IN (10, 11) THEN m.payload END, c.platform, c.status,
+     CASE WHEN c.platform = 2 AND c.kind = 1 THEN (SELECT s.body FROM messages s
+         WHERE s.organisation_id = m.organisation_id AND s.conversation_id = m.conversation_id AND s.direction = 1
+             AND s.sort_at BETWEEN m.sort_at - 3600 AND m.sort_at AND s.id < m.id
+             AND (s.body = '/start' OR s.body LIKE '/start %')
+         ORDER BY s.sort_at DESC, s.id DESC LIMIT 1) END";
 const JOINS: &str = "LEFT JOIN messages m ON m.organisation_id = i.organisation_id AND m.id = i.message_id
      LEFT JOIN channels c ON c.organisation_id = i.organisation_id AND c.id = i.channel_id";
 
@@ -102,12 +112,14 @@ fn unread(mut row: Row) -> Result<Unread> {
         occurred_at: row.get(7)?,
         created_at: row.get(8)?,
         payload: row.get(14)?,
+        start: row.get(17)?,
         channel: match channel {
             None => None,
             Some(id) => Some(Place {
                 id,
                 kind: row.get(10)?,
                 platform: row.get(15)?,
+                status: row.get(16)?,
                 allow_issues: row.get(11)?,
                 allow_routine_logs: row.get(12)?,
                 default_site_id: row.get(13)?,
@@ -152,6 +164,8 @@ pub struct Standing {
     pub class: InboxClass,
     pub confidence: Option<f64>,
     pub reasons: Vec<String>,
+    /// A model service read it again.
+    pub refined: bool,
 }
 
 /// How items stand, which nobody else changes until the transaction ends.
@@ -161,16 +175,18 @@ pub async fn lock(
 ) -> Result<HashMap<InboxItemId, Standing>> {
     let lock = tx.lock_of("i");
     let sql = format!(
-        "SELECT i.id, i.status, i.class, i.confidence, i.reasons FROM {{rows}}
+        "SELECT i.id, i.status, i.class, i.confidence, i.reasons, i.understanding FROM {{rows}}
          JOIN inbox_items i ON i.organisation_id = u.organisation_id AND i.id = u.item_id {lock}"
     );
     let mut found = HashMap::new();
     for mut row in tx.bulk_fetch(&sql, keys(items)).await? {
+        let understanding: Option<Json> = row.json(5)?;
         let standing = Standing {
             status: row.get(1)?,
             class: row.get(2)?,
             confidence: row.get(3)?,
             reasons: row.json(4)?.unwrap_or_default(),
+            refined: understanding.is_some_and(|found| !found["refined_by"].is_null()),
         };
         found.insert(row.get(0)?, standing);
     }

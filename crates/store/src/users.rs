@@ -105,21 +105,6 @@ pub async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, now: Tim
     Ok(changed == 1)
 }
 
-/// Where a person lands who names no organisation.
-pub async fn set_default_organisation(
-    tx: &mut Tx,
-    id: UserId,
-    organisation: OrganisationId,
-    now: Timestamp,
-) -> Result<()> {
-    tx.execute(
-        "UPDATE users SET default_organisation_id = $2, updated_at = $3 WHERE id = $1",
-        args![id, organisation, now],
-    )
-    .await?;
-    Ok(())
-}
-
 /// Gives a person a place in an organisation, or another role there.
 pub async fn set_membership(
     tx: &mut Tx,

@@ -180,32 +180,46 @@ pub async fn find_slug(db: &mut impl Db, organisation: OrganisationId, slug: &st
     select.fetch_optional(db).await?.map(widget).transpose()
 }
 
-fn listed(select: &mut Select, archived: Option<bool>) {
-    match archived {
-        Some(true) => select.push("AND w.archived_at IS NOT NULL", Vec::new()),
-        Some(false) => select.push("AND w.archived_at IS NULL", Vec::new()),
-        None => select,
-    };
+/// Which widgets to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Nothing beyond the widgets of these channels.
+    pub within: Option<&'a [ChannelId]>,
+    /// In or out of use; both without it.
+    pub archived: Option<bool>,
+}
+
+impl Filter<'_> {
+    fn apply(self, select: &mut Select) {
+        if let Some(channels) = self.within {
+            select.push_in("AND w.channel_id IN", channels.iter().map(|id| id.value()).collect());
+        }
+        match self.archived {
+            Some(true) => select.push("AND w.archived_at IS NOT NULL", Vec::new()),
+            Some(false) => select.push("AND w.archived_at IS NULL", Vec::new()),
+            None => select,
+        };
+    }
 }
 
 /// Oldest first; in or out of use, both without `archived`.
 pub async fn list(
     db: &mut impl Db,
     organisation: OrganisationId,
-    archived: Option<bool>,
+    filter: Filter<'_>,
     window: Window<WidgetId>,
 ) -> Result<Vec<Widget>> {
     let mut select = Select::new(SELECT, args![organisation]);
-    listed(&mut select, archived);
+    filter.apply(&mut select);
     select.push_some("AND w.id > ?", window.after.map(Bind::value));
     select.push("ORDER BY w.id LIMIT ? OFFSET ?", args![window.limit, window.offset]);
     select.fetch(db).await?.into_iter().map(widget).collect()
 }
 
-pub async fn count(db: &mut impl Db, organisation: OrganisationId, archived: Option<bool>) -> Result<i64> {
+pub async fn count(db: &mut impl Db, organisation: OrganisationId, filter: Filter<'_>) -> Result<i64> {
     let mut select =
         Select::new("SELECT COUNT(*) FROM widgets w WHERE w.organisation_id = ?", args![organisation]);
-    listed(&mut select, archived);
+    filter.apply(&mut select);
     select.count(db).await
 }
 

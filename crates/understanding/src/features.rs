@@ -10,10 +10,10 @@ use crate::vocabulary::{List, Scanned, Vocabulary};
 
 /// How many rows the model has.
 pub(crate) const SLOTS: usize = 1 << SLOT_BITS;
-const SLOT_BITS: u32 = 18;
+const SLOT_BITS: u32 = 19;
 /// Raised whenever features change, so that stale weights are noticed.
 #[cfg(any(test, feature = "train"))]
-pub(crate) const VERSION: u64 = 3;
+pub(crate) const VERSION: u64 = 4;
 
 const LONGEST: usize = 5;
 const SCOPE: usize = 3;

@@ -23,20 +23,29 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok().map(str::trim))
 }
 
-/// Open to organisations that are not paid for, beside all reading: to sign in and to take access away, to pay, and what
-/// brings messages in.
-const NEVER_HELD: [&str; 6] = [
+/// Open to organisations that are not paid for, beside all reading: to sign in, to pay, what brings messages in, and
+/// questions that change nothing.
+const NEVER_HELD: [&str; 10] = [
     "/api/v1/auth/",
-    "/api/v1/tokens",
-    "/api/v1/connected-apps",
     "/api/v1/billing/",
     "/api/v1/embed-tokens",
     "/embed/",
+    "/api/v1/inbox",
+    "/api/v1/messages/classify",
+    "/api/v1/messages/parse",
+    "/api/v1/messages/validate-structure",
+    "/api/v1/matching/",
+    "/api/v1/ai/",
 ];
+/// Access can be taken away there.
+const ACCESS: [&str; 2] = ["/api/v1/tokens/", "/api/v1/connected-apps/"];
 
 /// Whether a request waits until its organisation is paid for.
 fn is_held(method: &Method, path: &str) -> bool {
-    !method.is_safe() && path != "/api/v1/inbox" && !NEVER_HELD.iter().any(|open| path.starts_with(open))
+    let is_under = |places: &[&str]| {
+        places.iter().any(|place| if place.ends_with('/') { path.starts_with(place) } else { path == *place })
+    };
+    !(method.is_safe() || is_under(&NEVER_HELD) || (*method == Method::DELETE && is_under(&ACCESS)))
 }
 
 impl FromRequestParts<ApiState> for Auth {

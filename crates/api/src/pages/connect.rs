@@ -228,7 +228,7 @@ pub(super) async fn answer(
         return Ok(login_first(&format!("/connect?{}", link(&form))).into_response());
     };
     let token = form.get("_token").unwrap_or_default();
-    if !session::is_from_us(&headers, engine) || !engine.is_csrf_token(&caller, token) {
+    if session::is_from_elsewhere(&headers, engine) || !engine.is_csrf_token(&caller, token) {
         return Ok(stale(&form, &headers));
     }
     if form.get("answer") != Some("allow") {

@@ -1,9 +1,7 @@
 //! Signing in and out in a browser.
 
-use std::net::SocketAddr;
-
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use kabar_engine::auth::Login;
@@ -14,6 +12,7 @@ use super::local_path;
 use super::look::{Form, Page};
 use super::words::Language;
 use crate::error::Error;
+use crate::extract::ClientAddress;
 use crate::html::text;
 use crate::session;
 use crate::state::ApiState;
@@ -92,7 +91,7 @@ pub(super) fn remember(state: &ApiState, mut response: Response, chosen: Option<
 /// Takes the form.
 pub(super) async fn sign_in(
     State(state): State<ApiState>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    ClientAddress(client_address): ClientAddress,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -102,12 +101,14 @@ pub(super) async fn sign_in(
     let (language, _) = Language::of(&form, &headers);
     let words = language.words();
     let mut retry_after = None;
-    let (status, problem) = if session::is_from_us(&headers, &state.engine) {
+    let (status, problem) = if session::is_from_elsewhere(&headers, &state.engine) {
+        (session::status_of_mismatch(), words.stale)
+    } else {
         let login = Login {
             email: email.to_owned(),
             password: form.get("password").unwrap_or_default().to_owned(),
             device_name: None,
-            peer_address: peer.map(|peer| peer.0.0.ip()),
+            client_address,
         };
         match state.engine.open_session(login).await {
             Ok(session) => {
@@ -130,8 +131,6 @@ pub(super) async fn sign_in(
                 (answer.status(), problem)
             }
         }
-    } else {
-        (session::status_of_mismatch(), words.stale)
     };
     let shown = page(language, next, email, Some(problem));
     let mut response = Page { query: &with_next(next), ..shown }.into_response(status);
@@ -148,7 +147,8 @@ pub(super) async fn sign_out(State(state): State<ApiState>, headers: HeaderMap, 
     if let Some(caller) = signed_in(&state, &headers).await {
         let given = headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
         let token = form.get("_token").or(given).unwrap_or_default();
-        if !session::is_from_us(&headers, &state.engine) || !state.engine.is_csrf_token(&caller, token) {
+        if session::is_from_elsewhere(&headers, &state.engine) || !state.engine.is_csrf_token(&caller, token)
+        {
             return stale(&form, &headers);
         }
         if let Err(error) = state.engine.logout(&caller).await {

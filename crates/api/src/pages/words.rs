@@ -54,13 +54,19 @@ impl Language {
 
     /// The language of a page; and, when it was chosen just now (`?lang=`), that it was.
     pub fn of(query: &Form, headers: &HeaderMap) -> (Self, Option<Self>) {
-        let chosen = query.get("lang").and_then(Self::parse);
+        let chosen = query.get("lang");
+        (Self::wanted(chosen, headers), chosen.and_then(Self::parse))
+    }
+
+    /// The one that was chosen, where it is one of ours; else the one that was chosen for the server's pages, else the
+    /// browser's.
+    pub fn wanted(chosen: Option<&str>, headers: &HeaderMap) -> Self {
         let kept = || cookie(headers, "lang").and_then(Self::parse);
         let accepted = || {
             let header = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
             Self::accepted(header.unwrap_or_default())
         };
-        (chosen.or_else(kept).or_else(accepted).unwrap_or(Self::English), chosen)
+        chosen.and_then(Self::parse).or_else(kept).or_else(accepted).unwrap_or(Self::English)
     }
 
     /// The one an `Accept-Language` likes best, the first of equals.

@@ -109,8 +109,9 @@ async fn list_api_tokens(
 /// Makes a token for a program, in the caller's name.
 ///
 /// The answer shows it this once: only a hash is kept. A token bound to channels reaches these, their conversations,
-/// messages and inbox items; one bound to sites these, their facilities, problems and work updates. Anything else of the
-/// kind is a 404 for it, and what is about the organisation as a whole a 403.
+/// messages and inbox items, and reads their accounts and widgets, the contacts on them, the files people sent there, and
+/// the events of their messages; one bound to sites reaches these, their facilities, problems and work updates. Anything
+/// else of the kind is a 404 for it, and what is about the organisation as a whole a 403.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "Tokens", security(("bearer" = ["admin"])),
     request_body = CreateApiTokenRequest, responses((status = 201, body = Data<ApiToken>)))]
 async fn create_api_token(

@@ -1,8 +1,6 @@
 //! Signing in and out.
 
-use std::net::SocketAddr;
-
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse};
 use http::{StatusCode, header};
 use kabar_domain::{OrganisationId, Timestamp, UserId};
@@ -15,7 +13,7 @@ use utoipa_axum::routes;
 
 use crate::data::{Data, Time, Ulid, data};
 use crate::error::Result;
-use crate::extract::{Auth, Json};
+use crate::extract::{Auth, ClientAddress, Json};
 use crate::session;
 use crate::state::ApiState;
 
@@ -153,7 +151,7 @@ struct BrowserSession {
     ))]
 async fn login(
     State(state): State<ApiState>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    ClientAddress(client_address): ClientAddress,
     Json(request): Json<LoginRequest>,
 ) -> Result<axum::Json<Data<Session>>> {
     let outcome = state
@@ -162,7 +160,7 @@ async fn login(
             email: request.email.unwrap_or_default(),
             password: request.password.unwrap_or_default(),
             device_name: request.device_name,
-            peer_address: peer.map(|peer| peer.0.0.ip()),
+            client_address,
         })
         .await?;
     Ok(data(Session {

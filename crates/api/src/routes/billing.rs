@@ -3,11 +3,10 @@
 mod page;
 mod words;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderName, header};
 use kabar_domain::billing::{InvoiceStatus, Language, Standing};
@@ -21,7 +20,7 @@ use utoipa_axum::routes;
 
 use crate::data::{Data, List, Time, Ulid, created, data};
 use crate::error::Result;
-use crate::extract::{Auth, Json, PathId, Query};
+use crate::extract::{Auth, ClientAddress, Json, PathId, Query};
 use crate::page::{PageQuery, list};
 use crate::pages::{self, Form};
 use crate::state::ApiState;
@@ -220,28 +219,19 @@ async fn list_plans(
 async fn create_checkout(
     State(state): State<ApiState>,
     Auth(caller): Auth,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
+    ClientAddress(address): ClientAddress,
     Json(request): Json<CreateCheckoutRequest>,
 ) -> Result<impl IntoResponse> {
     let request = CheckoutRequest {
         plan_id: request.plan_id,
         invoice_id: request.invoice_id,
         language: request.language,
-        addresses: addresses(&headers, peer.map(|peer| peer.0.0.ip())),
+        // The gateway's check of risks wants it.
+        addresses: address.as_ref().map(IpAddr::to_string).unwrap_or_default(),
     };
     let made = state.engine.create_checkout(&caller, request).await?;
     let (invoice_id, payment_id) = (made.invoice_id, made.payment_id);
     Ok(created(Checkout { invoice_id, payment_id, payment_url: made.payment_url.into() }))
-}
-
-/// The customer's address, then those of proxies, as the gateway's check of risks wants them.
-fn addresses(headers: &HeaderMap, peer: Option<IpAddr>) -> String {
-    let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut all: Vec<IpAddr> =
-        forwarded.split(',').filter_map(|one| one.trim().parse().ok()).take(5).collect();
-    all.extend(peer);
-    all.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Invoices, the newest first.
@@ -378,18 +368,4 @@ struct Acknowledgement {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     result: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_customers_address_comes_first_and_what_is_none_is_left_out() {
-        let mut headers = HeaderMap::new();
-        let peer = Some(IpAddr::from([10, 0, 0, 1]));
-        assert_eq!(addresses(&headers, peer), "10.0.0.1");
-        headers.insert("x-forwarded-for", "203.0.113.7, evil\tx, 2001:db8::1".parse().unwrap());
-        assert_eq!(addresses(&headers, peer), "203.0.113.7, 2001:db8::1, 10.0.0.1");
-    }
 }

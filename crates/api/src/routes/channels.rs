@@ -54,8 +54,9 @@ struct Channel {
     #[schema(value_type = String, example = "direct")]
     kind: ChannelKind,
     purpose: Option<String>,
-    #[schema(value_type = Ulid)]
-    messaging_account_id: AccountId,
+    /// Null for a chat widget, which has none that could be asked for.
+    #[schema(value_type = Option<Ulid>)]
+    messaging_account_id: Option<AccountId>,
     /// The provider's id of a linked group or chat; null for an account's own direct line.
     external_id: Option<String>,
     /// Whether its messages may become work updates.
@@ -92,7 +93,7 @@ impl From<Served<channels::Channel>> for Channel {
             platform: channel.platform,
             kind: channel.kind,
             purpose: channel.purpose,
-            messaging_account_id: channel.account_id,
+            messaging_account_id: (channel.platform != Platform::Widget).then_some(channel.account_id),
             external_id: Some(channel.external_id).filter(|id| !id.is_empty()),
             allow_routine_logs: channel.allow_routine_logs,
             allow_issues: channel.allow_issues,

@@ -123,6 +123,8 @@ struct CreateOrUpdateContactRequest {
 }
 
 /// The organisation's contacts, newest first.
+///
+/// A token bound to channels finds those who have a conversation on them or are members of their groups.
 #[utoipa::path(get, path = "/api/v1/contacts", tag = "Contacts",
     security(("bearer" = ["read"])), params(ListContactsQuery, PageQuery),
     responses((status = 200, body = List<Contact>)))]

@@ -86,7 +86,7 @@ struct ListEventsQuery {
 /// `Accept: text/event-stream` makes it a stream. Each event has its number as `id`, its type as `event` and the same
 /// JSON as in a page as `data`. `Last-Event-ID` (browsers send it when they come back) or `after` goes on behind an
 /// event without gap or repetition. There is a comment at least every ten seconds. The stream ends when its token is
-/// revoked or expires, and when the server stops: come back.
+/// revoked or expires, and when the server stops: come back. A token bound to channels hears of the messages on them.
 #[utoipa::path(get, path = "/api/v1/events", tag = "Events", security(("bearer" = ["read"])), params(ListEventsQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "Of a stream: goes on after this event.")),
     responses((status = 200, content((Stretch<Event> = "application/json"), (String = "text/event-stream")))))]

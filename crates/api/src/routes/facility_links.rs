@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use kabar_domain::message::Platform;
 use kabar_domain::{AccountId, FacilityId, SiteId};
 use kabar_engine::places::{self, LinkQuery, QrSheet};
@@ -15,6 +15,7 @@ use crate::data::{Data, Ulid, data};
 use crate::error::Result;
 use crate::extract::{Auth, PathId, Query};
 use crate::html;
+use crate::pages::Language;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -42,7 +43,8 @@ struct ChatLink {
 
 #[derive(Serialize, ToSchema)]
 struct FacilityLinks {
-    /// What the person's message begins with.
+    /// What the person's message begins with on WhatsApp. Telegram's link tells the bot of the facility instead: what is
+    /// written in the hour after is about it, unless it names another.
     #[schema(example = "AC lantai 2 (AC-02), Building A: ")]
     text: String,
     /// That of the default account first.
@@ -59,6 +61,17 @@ impl From<places::FacilityLinks> for FacilityLinks {
         });
         Self { text: found.text, links: links.collect() }
     }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SheetQuery {
+    /// `whatsapp` or `telegram`; else that of the default account.
+    platform: Option<String>,
+    messaging_account_id: Option<String>,
+    /// `en`, `id` or `ar`; else what `Accept-Language` asks for.
+    #[param(example = "id")]
+    lang: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -122,22 +135,26 @@ async fn get_facility_qr_svg(
 
 /// A page of QR codes, one for each facility in use at a site, to be printed and cut.
 #[utoipa::path(get, path = "/api/v1/sites/{id}/qr-sheet", tag = "Sites",
-    security(("bearer" = ["read"])), params(("id" = Ulid, Path), QrQuery),
+    security(("bearer" = ["read"])), params(("id" = Ulid, Path), SheetQuery),
     responses((status = 200, body = String, content_type = "text/html"),
         (status = 409, description = "There is no number or bot to link to.", body = ref("#/components/schemas/Error"))))]
 async fn get_site_qr_sheet(
     State(state): State<ApiState>,
     Auth(caller): Auth,
     PathId(id): PathId<SiteId>,
-    Query(query): Query<QrQuery>,
+    Query(query): Query<SheetQuery>,
+    headers: HeaderMap,
 ) -> Result<impl IntoResponse> {
-    let sheet = state.engine.get_site_qr_sheet(&caller, id, query.link()).await?;
+    let language = Language::wanted(query.lang.as_deref(), &headers);
+    let link = LinkQuery { platform: query.platform, messaging_account_id: query.messaging_account_id };
+    let sheet = state.engine.get_site_qr_sheet(&caller, id, link).await?;
     let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CONTENT_LANGUAGE, HeaderValue::from_static(language.code())),
     ];
-    Ok((headers, page(&sheet)))
+    Ok((headers, page(&sheet, language)))
 }
 
 const STYLE: &str = "body{font:14px system-ui,sans-serif;margin:12mm}h1{font-size:18px}\
@@ -146,12 +163,32 @@ figure{margin:0;padding:4mm;border:1px dashed #999;text-align:center;break-insid
 svg{width:100%;max-width:50mm}b{display:block;font-size:16px;overflow-wrap:anywhere}\
 code{font-size:14px}small{display:block;color:#444}@media print{body{margin:0}@page{margin:10mm}}";
 
-fn page(sheet: &QrSheet) -> String {
+/// The page's title, and what stands under a code.
+const fn words(language: Language) -> (&'static str, &'static str) {
+    match language {
+        Language::English => ("QR codes", "Scan to report"),
+        Language::Indonesian => ("Kode QR", "Pindai untuk melapor"),
+        Language::Arabic => ("رموز QR", "امسح للإبلاغ"),
+    }
+}
+
+/// The reader's language comes first; who passes by may read another.
+fn page(sheet: &QrSheet, language: Language) -> String {
     let site = html::text(&sheet.site.name);
+    let (title, _) = words(language);
+    let (lang, dir) = (language.code(), language.direction());
     let mut page = format!(
-        "<!doctype html><html><head><meta charset=\"utf-8\"><title>{site}</title><style>{STYLE}</style></head>\
-         <body><h1 dir=\"auto\">{site}</h1><main>"
+        "<!doctype html><html lang=\"{lang}\" dir=\"{dir}\"><head><meta charset=\"utf-8\"><title>{title}: \
+         {site}</title><style>{STYLE}</style></head><body><h1>{title}: <bdi>{site}</bdi></h1><main>"
     );
+    let others = Language::ALL.into_iter().filter(|other| *other != language);
+    let call: Vec<String> = std::iter::once(language)
+        .chain(others)
+        .map(|each| {
+            let (code, direction, (_, text)) = (each.code(), each.direction(), words(each));
+            format!("<small lang=\"{code}\" dir=\"{direction}\">{text}</small>")
+        })
+        .collect();
     for entry in &sheet.entries {
         let code = entry.facility.code.as_deref().map(|code| format!("<code>{}</code>", html::text(code)));
         page.extend([
@@ -165,8 +202,9 @@ fn page(sheet: &QrSheet) -> String {
             code.as_deref().unwrap_or_default(),
             "<small dir=\"auto\">",
             &site,
-            "</small><small>Scan to report · Pindai untuk melapor</small>\
-             <small dir=\"rtl\">امسح للإبلاغ</small></figcaption></figure>",
+            "</small>",
+            &call.concat(),
+            "</figcaption></figure>",
         ]);
     }
     page.push_str("</main></body></html>");

@@ -26,9 +26,17 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ImportQuery {
-    /// Report what would be done, and do nothing.
-    #[serde(default)]
-    dry_run: bool,
+    /// Report what would be done, and do nothing. In a form it may be a field, before or behind the file.
+    dry_run: Option<String>,
+}
+
+/// `true` or `1`, `false` or `0`.
+fn flag(text: &str) -> Result<bool> {
+    match text.trim() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Error::field("dry_run", "The dry run field must be true or false.")),
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -87,25 +95,34 @@ impl From<places::ImportReport> for ImportReport {
 
 /// A CSV file, as the whole body or as the first file of a form.
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "stands for the form in the API description")]
 struct ImportFile {
-    #[expect(dead_code, reason = "stands for the file in the API description")]
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
+    /// As in the query.
+    dry_run: Option<bool>,
 }
 
-async fn file(request: Request) -> Result<Bytes> {
+/// The file, and whether this is a dry run.
+async fn given(query: ImportQuery, request: Request) -> Result<(Bytes, bool)> {
+    let mut dry_run = query.dry_run.as_deref().map_or(Ok(false), flag)?;
     let broken = || Error::new(StatusCode::BAD_REQUEST, "The request body could not be read.");
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.trim_start().to_lowercase().starts_with("multipart/form-data")) {
-        return Bytes::from_request(request, &()).await.map_err(|_| broken());
+        let file = Bytes::from_request(request, &()).await.map_err(|_| broken())?;
+        return Ok((file, dry_run));
     }
     let mut form = Multipart::from_request(request, &()).await.map_err(|_| broken())?;
+    let mut file = None;
     while let Some(field) = form.next_field().await.map_err(|_| broken())? {
-        if field.file_name().is_some() || field.name() == Some("file") {
-            return field.bytes().await.map_err(|_| broken());
+        if field.name() == Some("dry_run") {
+            dry_run = flag(&field.text().await.map_err(|_| broken())?)?;
+        } else if file.is_none() && (field.file_name().is_some() || field.name() == Some("file")) {
+            file = Some(field.bytes().await.map_err(|_| broken())?);
         }
     }
-    Err(Error::field("file", "The file field is required."))
+    let file = file.ok_or_else(|| Error::field("file", "The file field is required."))?;
+    Ok((file, dry_run))
 }
 
 /// Makes and changes sites by the rows of a CSV file.
@@ -123,8 +140,8 @@ async fn import_sites(
     Query(query): Query<ImportQuery>,
     request: Request,
 ) -> Result<axum::Json<Data<ImportReport>>> {
-    let file = file(request).await?;
-    Ok(data(state.engine.import_sites(&caller, &file, query.dry_run).await?.into()))
+    let (file, dry_run) = given(query, request).await?;
+    Ok(data(state.engine.import_sites(&caller, &file, dry_run).await?.into()))
 }
 
 /// Makes and changes facilities by the rows of a CSV file.
@@ -142,8 +159,8 @@ async fn import_facilities(
     Query(query): Query<ImportQuery>,
     request: Request,
 ) -> Result<axum::Json<Data<ImportReport>>> {
-    let file = file(request).await?;
-    Ok(data(state.engine.import_facilities(&caller, &file, query.dry_run).await?.into()))
+    let (file, dry_run) = given(query, request).await?;
+    Ok(data(state.engine.import_facilities(&caller, &file, dry_run).await?.into()))
 }
 
 /// Makes and changes categories by the rows of a CSV file.
@@ -161,6 +178,6 @@ async fn import_categories(
     Query(query): Query<ImportQuery>,
     request: Request,
 ) -> Result<axum::Json<Data<ImportReport>>> {
-    let file = file(request).await?;
-    Ok(data(state.engine.import_categories(&caller, &file, query.dry_run).await?.into()))
+    let (file, dry_run) = given(query, request).await?;
+    Ok(data(state.engine.import_categories(&caller, &file, dry_run).await?.into()))
 }

@@ -97,6 +97,8 @@ struct ListFilesQuery {
 }
 
 /// The organisation's files, newest first.
+///
+/// A token bound to channels finds those that people sent there. What is uploaded stays until it is deleted, used or not.
 #[utoipa::path(get, path = "/api/v1/media", tag = "Media",
     security(("bearer" = ["read"])), params(ListFilesQuery, PageQuery),
     responses((status = 200, body = List<File>)))]

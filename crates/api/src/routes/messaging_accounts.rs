@@ -238,6 +238,8 @@ impl From<doctor::Diagnosis> for Diagnosis {
 }
 
 /// The organisation's accounts, oldest first. Retired ones are not shown.
+///
+/// A token bound to channels finds those that carry them.
 #[utoipa::path(get, path = "/api/v1/messaging-accounts", tag = "Messaging accounts", security(("bearer" = ["read"])),
     params(ListMessagingAccountsQuery, PageQuery),
     responses((status = 200, body = List<MessagingAccount>)))]

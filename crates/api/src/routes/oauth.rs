@@ -1,9 +1,7 @@
 //! Exchanging the code of the consent page for a token.
 
-use std::net::SocketAddr;
-
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderValue, header};
 use kabar_engine::apps::Exchange;
@@ -15,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::data::{Data, data};
 use crate::error::Result;
+use crate::extract::ClientAddress;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -76,7 +75,7 @@ fn parse(body: &[u8]) -> ExchangeCodeRequest {
     ))]
 async fn exchange_code_for_token(
     State(state): State<ApiState>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    ClientAddress(client_address): ClientAddress,
     body: Bytes,
 ) -> Result<impl IntoResponse> {
     let request = parse(&body);
@@ -86,7 +85,7 @@ async fn exchange_code_for_token(
             code: request.code,
             redirect_uri: request.redirect_uri,
             code_verifier: request.code_verifier,
-            peer_address: peer.map(|peer| peer.0.0.ip()),
+            client_address,
         })
         .await?;
     let token = ExchangedToken {

@@ -2,6 +2,7 @@
 
 mod page;
 mod table;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use super::records::csv;
 use crate::data::{Data, Time, Ulid, data};
 use crate::error::{Error, Result};
 use crate::extract::{Auth, Query};
+use crate::pages::Language;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
@@ -316,6 +318,9 @@ struct ReportQuery {
     /// `html` or `csv`; else what `Accept` asks for.
     #[param(example = "html")]
     format: Option<String>,
+    /// Of the page: `en`, `id` or `ar`; else what `Accept-Language` asks for.
+    #[param(example = "id")]
+    lang: Option<String>,
 }
 
 /// How things stand: open problems by site, severity and age, what was done today, how fast problems were acknowledged
@@ -355,6 +360,7 @@ async fn get_operations_report(
     Query(report): Query<ReportQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
+    let language = Language::wanted(report.lang.as_deref(), &headers);
     let as_table = match report.format.as_deref() {
         None => csv::is_wanted(&headers),
         Some("csv") => true,
@@ -369,6 +375,7 @@ async fn get_operations_report(
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_LANGUAGE, language.code()),
     ];
-    Ok((headers, page::of(&report)).into_response())
+    Ok((headers, page::of(&report, language)).into_response())
 }

@@ -238,6 +238,8 @@ struct EmbedToken {
 }
 
 /// Chat widgets, in the order they were made.
+///
+/// A token bound to channels finds those whose channels they are.
 #[utoipa::path(get, path = "/api/v1/widgets", tag = "Embed widget",
     security(("bearer" = ["read"])), params(ListWidgetsQuery, PageQuery),
     responses((status = 200, body = List<Widget>)))]

@@ -46,7 +46,10 @@ impl Resolved {
             platform: item.source,
             account_key: match &item.update.account {
                 AccountKey::PhoneNumber(number) => number.clone(),
-                AccountKey::BusinessAccount { waba_id, .. } => waba_id.clone(),
+                AccountKey::BusinessAccount { waba_id, display_phone_number: None } => waba_id.clone(),
+                AccountKey::BusinessAccount { waba_id, display_phone_number: Some(digits) } => {
+                    format!("{waba_id} {digits}")
+                }
                 AccountKey::Address => item.account_id.map(|id| id.to_string()).unwrap_or_default(),
             },
             unclaimed,

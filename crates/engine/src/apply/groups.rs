@@ -1,5 +1,7 @@
 //! What happens to groups: they are made, renamed, suspended, ended, and people come and go.
 
+use std::collections::HashSet;
+
 use kabar_domain::channel::ChannelStatus;
 use kabar_domain::inbound::{Chat, GroupChange, GroupFacts, Identity, IdentityKind, MemberChange, Party};
 use kabar_domain::message::ProviderError;
@@ -185,7 +187,7 @@ impl Batch<'_> {
             self.count(organisation, Counter::Contacts, 1);
             self.event(organisation, "contact.created", contact.uuid(), None);
         }
-        let new: Vec<_> = keys.into_iter().filter(|key| !found.contains_key(key)).collect();
+        let new: HashSet<_> = keys.into_iter().filter(|key| !found.contains_key(key)).collect();
         let learnt = new.iter().filter(|(_, identity)| identity.kind == IdentityKind::WaId);
         let learnt = learnt.map(|(_, identity)| (organisation, contact, identity.value.clone())).collect();
         let expected = new.len() as u64;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use kabar_domain::channel::{ChannelStatus, ConversationStatus, InboxStatus};
 use kabar_domain::inbound::{Chat, Identity, IdentityKind, Origin, Party};
-use kabar_domain::message::{Direction, MessageStatus};
+use kabar_domain::message::{Direction, MessageStatus, Platform};
 use kabar_domain::{
     AccountId, ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp,
 };
 use kabar_store::apply::{
-    self, ContactRef, ConversationBump, ConversationKey, ConversationRef, NewContact, NewConversation,
-    NewInboxItem, NewMessage,
+    self, ContactRef, ConversationBump, ConversationKey, NewContact, NewConversation, NewInboxItem,
+    NewMessage,
 };
 use kabar_store::counters::Counter;
 use kabar_store::files::File;
@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::batch::{Batch, Incoming};
 use super::statuses::Sent;
+use crate::places;
 
 /// A contact's "last seen" is written at most this often.
 const SEEN_STEP: Duration = Duration::from_mins(1);
@@ -71,6 +72,10 @@ impl Batch<'_> {
             let occurred_at =
                 if message.occurred_at > received_at.plus(AHEAD) { received_at } else { message.occurred_at };
             let live = message.origin == Origin::Live;
+            let starts = live
+                && account.platform == Platform::Telegram
+                && matches!(message.chat, Chat::Direct)
+                && message.body.as_deref().is_some_and(|body| places::started(body).is_some());
             let message_id = MessageId::new(clock);
             let fact = Fact {
                 organisation_id: account.organisation_id,
@@ -88,14 +93,16 @@ impl Batch<'_> {
                 kind: message.kind,
                 occurred_at,
                 inbound: !from_us,
-                unread: live && message.kind.is_content(),
+                starts,
+                // Who only opens the chat has not said anything yet.
+                unread: live && message.kind.is_content() && !starts,
                 // Somebody speaks to us: a reaction or a service line does not open what was closed.
                 live,
             };
             rows.push(NewMessage {
                 organisation_id: fact.organisation_id,
                 id: fact.message_id,
-                conversation_id: conversation.id,
+                conversation_id: conversation,
                 channel_id: fact.key.channel_id,
                 account_id: account.id,
                 contact_id: (!from_us).then_some(contact),
@@ -118,17 +125,24 @@ impl Batch<'_> {
             });
             facts.push(fact);
         }
-        let sent = rows
+        let sent: Vec<_> = rows
             .iter()
-            .filter(|row| row.direction == Direction::Outbound)
-            .map(|row| Sent {
-                organisation: row.organisation_id,
-                key: row.provider_key,
-                message: Reported { id: row.id, conversation_id: row.conversation_id, status: row.status },
+            .map(|row| {
+                (row.direction == Direction::Outbound).then(|| Sent {
+                    organisation: row.organisation_id,
+                    key: row.provider_key,
+                    message: Reported {
+                        id: row.id,
+                        conversation_id: row.conversation_id,
+                        status: row.status,
+                    },
+                })
             })
             .collect();
         let inserted = apply::insert_messages(tx, rows).await?;
-        self.catch_up(tx, sent).await?;
+        // Reports of one that somebody else just stored are for that row; the sweep finds it.
+        let sent = sent.into_iter().zip(&inserted).filter(|(_, inserted)| **inserted);
+        self.catch_up(tx, sent.filter_map(|(sent, _)| sent).collect()).await?;
         self.follow(tx, facts, &inserted).await
     }
 
@@ -255,7 +269,7 @@ impl Batch<'_> {
         tx: &mut Tx,
         incoming: &[Incoming],
         keys: &[(ConversationKey, ContactId)],
-    ) -> Result<HashMap<ConversationKey, ConversationRef>, StoreError> {
+    ) -> Result<HashMap<ConversationKey, ConversationId>, StoreError> {
         let wanted: HashSet<&ConversationKey> = keys.iter().map(|(key, _)| key).collect();
         let mut conversations = apply::conversations(tx, wanted).await?;
         let mut new = Vec::new();
@@ -268,7 +282,7 @@ impl Batch<'_> {
                 Chat::Direct => (Some(*contact), None),
                 Chat::Group { title, .. } => (None, title.clone()),
             };
-            conversations.insert(key.clone(), ConversationRef { id, status: ConversationStatus::Open });
+            conversations.insert(key.clone(), id);
             new.push(NewConversation { key: key.clone(), id, contact_id, title, created_at: self.now });
             self.count(
                 key.organisation_id,
@@ -289,12 +303,21 @@ impl Batch<'_> {
         let mut bumps: HashMap<ConversationId, ConversationBump> = HashMap::with_capacity(facts.len());
         let mut inbox = Vec::with_capacity(facts.len());
         let mut files = Vec::new();
-        for (fact, _) in facts.into_iter().zip(inserted).filter(|(_, inserted)| **inserted) {
+        let new = facts.into_iter().zip(inserted).filter(|(_, inserted)| **inserted);
+        let new: Vec<_> = new.map(|(fact, _)| fact).collect();
+        // Somebody may be closing one of them: what it is when it is this transaction's turn decides.
+        let touched = new.iter().map(|fact| (fact.organisation_id, fact.conversation)).collect();
+        let statuses = apply::lock_conversations(tx, touched).await?;
+        let mut opened = Vec::new();
+        for fact in new {
             let Fact { organisation_id, conversation, .. } = fact;
             files.extend(fact.files);
-            let bump = bumps.entry(conversation.id).or_insert(ConversationBump {
+            if fact.starts {
+                opened.push((organisation_id, fact.message_id));
+            }
+            let bump = bumps.entry(conversation).or_insert(ConversationBump {
                 organisation_id,
-                id: conversation.id,
+                id: conversation,
                 messages: 0,
                 unread: 0,
                 last_message_at: fact.occurred_at,
@@ -305,17 +328,18 @@ impl Batch<'_> {
             bump.last_message_at = bump.last_message_at.max(fact.occurred_at);
             if fact.unread {
                 bump.unread += 1;
-                if matches!(conversation.status, ConversationStatus::Closed | ConversationStatus::Snoozed)
-                    && !bump.reopen
-                {
+                let put_away = statuses.get(&conversation).copied().filter(|status| {
+                    matches!(status, ConversationStatus::Closed | ConversationStatus::Snoozed)
+                });
+                if let Some(before) = put_away.filter(|_| !bump.reopen) {
                     bump.reopen = true;
                     let channel = fact.key.channel_id;
-                    self.count(organisation_id, Counter::Conversations(channel, conversation.status), -1);
+                    self.count(organisation_id, Counter::Conversations(channel, before), -1);
                     self.count(organisation_id, Counter::Conversations(channel, ConversationStatus::Open), 1);
                     self.event(
                         organisation_id,
                         "conversation.updated",
-                        conversation.id.uuid(),
+                        conversation.uuid(),
                         Some(r#"{"status":"open"}"#.into()),
                     );
                 }
@@ -323,17 +347,15 @@ impl Batch<'_> {
             if fact.inbound {
                 bump.last_inbound_at = bump.last_inbound_at.max(Some(fact.occurred_at));
             }
-            let mut data = format!(
-                r#"{{"conversation_id":"{}","channel_id":"{}""#,
-                conversation.id, fact.key.channel_id
-            );
+            let mut data =
+                format!(r#"{{"conversation_id":"{}","channel_id":"{}""#, conversation, fact.key.channel_id);
             if fact.unread {
                 let item = NewInboxItem {
                     organisation_id,
                     id: InboxItemId::new(&self.engine.clock),
                     platform: fact.platform,
                     channel_id: fact.key.channel_id,
-                    conversation_id: conversation.id,
+                    conversation_id: conversation,
                     contact_id: Some(fact.contact),
                     message_id: fact.message_id,
                     kind: fact.kind,
@@ -354,15 +376,17 @@ impl Batch<'_> {
         }
         apply::insert_inbox_items(tx, inbox).await?;
         self.engine.expect_files(tx, files).await?;
+        self.engine.have_greeted(tx, opened).await?;
         apply::bump_conversations(tx, bumps.into_values().collect(), self.now).await
     }
 }
 
 /// What is remembered of a message after its row is written.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Fact {
     organisation_id: OrganisationId,
-    platform: kabar_domain::message::Platform,
-    conversation: ConversationRef,
+    platform: Platform,
+    conversation: ConversationId,
     key: ConversationKey,
     contact: ContactId,
     message_id: MessageId,
@@ -371,6 +395,8 @@ struct Fact {
     kind: kabar_domain::message::MessageKind,
     occurred_at: Timestamp,
     inbound: bool,
+    /// The button that opens the chat with a bot.
+    starts: bool,
     unread: bool,
     live: bool,
 }

@@ -32,10 +32,17 @@ use batch::Batch;
 
 /// Log entries in one transaction at most.
 const BATCH: usize = 2_048;
+/// Their bodies together, but for the last: parsed they are several times that.
+const BATCH_BYTES: usize = 32 << 20;
 /// How often the log is looked at when nobody says that there is something new.
 const POLL: Duration = Duration::from_millis(500);
 /// Wait after the database could not be written.
 const PAUSE: Duration = Duration::from_millis(250);
+/// So often something is applied again because another transaction won. Others end; an update that is in its own way
+/// would be tried for ever.
+const TRIES: u32 = 10;
+/// Wait before each of these.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// One update of a logged body.
 #[derive(Debug)]
@@ -59,6 +66,8 @@ enum Mode {
     Together,
     /// Each inside a savepoint; an error quarantines it.
     OneByOne,
+    /// As one by one, and contention quarantines, too: it came again and again.
+    Finally,
 }
 
 fn items(logged: &Logged) -> Vec<Item> {
@@ -130,9 +139,10 @@ impl Engine {
     /// Applies one batch; how many log entries it held.
     pub(crate) async fn apply_next(&self, log: &LogReader) -> Result<usize> {
         let mut mode = Mode::Together;
+        let mut tries = 0;
         loop {
             let mut tx = self.store.begin().await?;
-            let Some(claim) = log.claim(&mut tx, BATCH).await? else { return Ok(0) };
+            let Some(claim) = log.claim(&mut tx, BATCH, BATCH_BYTES).await? else { return Ok(0) };
             let all: Vec<Item> = claim.entries.iter().flat_map(items).collect();
             let updates = all.len();
             let outcome = match self.apply_items(&mut tx, all, mode, false).await {
@@ -142,7 +152,7 @@ impl Engine {
             match outcome {
                 Ok(()) => {
                     tx.commit().await?;
-                    self.wake_fetchers();
+                    self.wake_expected();
                     self.items_waiting.notify_one();
                     let now = self.clock.now();
                     if let Some(first) = claim.entries.first() {
@@ -154,8 +164,20 @@ impl Engine {
                     tracing::debug!(entries = claim.entries.len(), updates, "applied");
                     return Ok(claim.entries.len());
                 }
-                Err(StoreError::Contention(reason)) => {
+                Err(StoreError::Contention(reason)) if tries < TRIES => {
                     tracing::debug!(reason, "applying again");
+                    tries += 1;
+                    drop(tx);
+                    if !self.stand_back().await {
+                        return Ok(0);
+                    }
+                }
+                Err(StoreError::Contention(reason)) if mode != Mode::Finally => {
+                    tracing::warn!(
+                        reason,
+                        "a batch that met with contention is applied one update at a time"
+                    );
+                    mode = Mode::Finally;
                 }
                 Err(error) if error.is_transient() => return Err(error.into()),
                 Err(error) if mode == Mode::Together => {
@@ -167,16 +189,26 @@ impl Engine {
         }
     }
 
-    /// Applies delivery reports that crossed with their message.
-    pub(crate) async fn sweep_reports(&self) -> Result<()> {
-        if kabar_store::statuses::overtaken(&mut self.store.reader().await?, 1).await?.is_empty() {
-            return Ok(());
+    /// Lets another transaction end. Whether to go on.
+    async fn stand_back(&self) -> bool {
+        tokio::select! {
+            () = self.stopping.cancelled() => false,
+            () = tokio::time::sleep(BREATH) => true,
         }
-        let mut tx = self.store.begin().await?;
-        let mut batch = Batch::new(self, false);
-        batch.sweep(&mut tx).await?;
-        batch.finish(&mut tx).await?;
-        Ok(tx.commit().await?)
+    }
+
+    /// Applies delivery reports received since `since` that crossed with their message.
+    pub(crate) async fn sweep_reports(&self, since: Timestamp) -> Result<()> {
+        let found = kabar_store::statuses::overtaken(&mut self.store.reader().await?, since, 1).await?;
+        let mut more = !found.is_empty();
+        while more {
+            let mut tx = self.store.begin().await?;
+            let mut batch = Batch::new(self, false);
+            more = batch.sweep(&mut tx, since).await? == statuses::SWEEP as usize;
+            batch.finish(&mut tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Applies items in `tx`. The items that were held back instead.
@@ -210,11 +242,11 @@ impl Engine {
                 batch.apply(tx, run).await?;
                 batch.finish(tx).await
             }
-            Mode::OneByOne => {
+            Mode::OneByOne | Mode::Finally => {
                 let mut held = Vec::new();
                 for item in resolved {
                     let place = item.hold(&self.clock, false, String::new());
-                    kabar_store::apply::mark(tx).await?;
+                    let savepoint = tx.savepoint().await?;
                     let mut one = Batch::new(self, again);
                     let outcome = match one.apply(tx, Vec::from([item])).await {
                         Ok(()) => one.finish(tx).await,
@@ -222,12 +254,17 @@ impl Engine {
                     };
                     match outcome {
                         Ok(also) => {
-                            kabar_store::apply::keep_mark(tx).await?;
+                            tx.keep(savepoint).await?;
                             held.extend(also);
                         }
-                        Err(error) if error.is_transient() => return Err(error),
+                        Err(error)
+                            if error.is_transient()
+                                && !(mode == Mode::Finally && matches!(error, StoreError::Contention(_))) =>
+                        {
+                            return Err(error);
+                        }
                         Err(error) => {
-                            kabar_store::apply::undo_to_mark(tx).await?;
+                            tx.undo_to(savepoint).await?;
                             held.push((place.stream, place.seq, place.item));
                             let reason = format!("it could not be stored: {error}");
                             tracing::warn!(stream = place.stream, seq = place.seq, pointer = place.pointer, %error, "quarantined");

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 
 use kabar_domain::HeldId;
+use kabar_store::Error as StoreError;
 use kabar_store::log::{LogReader, Logged};
 
-use super::{Item, Mode, items};
+use super::{Item, Mode, TRIES, items};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+
+/// Log entries read at a time: a body may be 3 MB.
+const REPLAY: i64 = 16;
 
 /// What a replay came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,17 @@ impl std::ops::AddAssign for Replayed {
 impl Engine {
     /// Applies one logged body again: all of it, or only what is held of it.
     async fn replay_body(&self, logged: &Logged, only_held: bool) -> Result<Replayed> {
+        for _ in 0..TRIES {
+            let outcome = self.replay_as(Mode::OneByOne, logged, only_held).await;
+            let again = matches!(outcome, Err(Error::Store(StoreError::Contention(_))));
+            if !again || !self.stand_back().await {
+                return outcome;
+            }
+        }
+        self.replay_as(Mode::Finally, logged, only_held).await
+    }
+
+    async fn replay_as(&self, mode: Mode, logged: &Logged, only_held: bool) -> Result<Replayed> {
         let mut tx = self.store.begin().await?;
         let open: HashSet<i64> =
             kabar_store::apply::open_items(&mut tx, logged.stream, logged.seq).await?.into_iter().collect();
@@ -38,12 +53,12 @@ impl Engine {
         // What was never applied is new: its events of state count. The rest was applied before.
         let mut released: Vec<i64> = held_before.iter().map(|item| item.number).collect();
         replayed.updates += released.len() as u64;
-        let held = self.apply_items(&mut tx, held_before, Mode::OneByOne, false).await?;
+        let held = self.apply_items(&mut tx, held_before, mode, false).await?;
         released.retain(|number| !held.iter().any(|(.., item)| item == number));
         replayed.held += held.len() as u64;
         if !only_held {
             replayed.updates += rest.len() as u64;
-            replayed.held += self.apply_items(&mut tx, rest, Mode::OneByOne, true).await?.len() as u64;
+            replayed.held += self.apply_items(&mut tx, rest, mode, true).await?.len() as u64;
         }
         kabar_store::apply::release(&mut tx, logged.stream, logged.seq, &released, self.clock.now()).await?;
         tx.commit().await?;
@@ -88,7 +103,7 @@ impl Engine {
         let mut total = Replayed::default();
         let mut next = from;
         loop {
-            let entries = log.range(stream, next, to, 256).await?;
+            let entries = log.range(stream, next, to, REPLAY).await?;
             let Some(last) = entries.last() else { return Ok(total) };
             next = last.seq + 1;
             for logged in &entries {
@@ -102,17 +117,18 @@ impl Engine {
     pub(crate) async fn replay_claimable(&self) -> Result<Replayed> {
         let mut total = Replayed::default();
         let log = LogReader::open(&self.store)?;
+        let mut after = (-1, -1);
         loop {
-            let places = kabar_store::apply::claimable(&mut self.store.reader().await?, 256).await?;
-            let mut progressed = false;
+            let places = kabar_store::apply::claimable(&mut self.store.reader().await?, after, 256).await?;
+            let Some(last) = places.last().copied() else { return Ok(total) };
+            after = last;
             for (stream, seq) in places {
-                let Some(logged) = log.get(stream, seq).await? else { continue };
-                let replayed = self.replay_body(&logged, true).await?;
-                progressed |= replayed.updates > replayed.held;
-                total += replayed;
-            }
-            if !progressed {
-                return Ok(total);
+                if self.stopping.is_cancelled() {
+                    return Ok(total);
+                }
+                if let Some(logged) = log.get(stream, seq).await? {
+                    total += self.replay_body(&logged, true).await?;
+                }
             }
         }
     }

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use kabar_domain::message::{MessageStatus, ProviderError};
+use kabar_domain::message::MessageStatus;
 use kabar_domain::{MessageId, OrganisationId, Timestamp};
 use kabar_providers::whatsapp;
 use kabar_store::messages::provider_key;
-use kabar_store::outbound;
+use kabar_store::outbound::{self, About};
 use kabar_store::statuses::{self, Advance, Early, Locked, Reported};
 use kabar_store::{Error as StoreError, Tx};
 use uuid::Uuid;
 
 use super::batch::{Batch, Report};
-use crate::outbound::ATTEMPTS;
+use crate::outbound::{ATTEMPTS, error_text};
+
+/// Early reports applied in one transaction.
+pub(super) const SWEEP: i64 = 1_000;
 
 /// A message's standing, and how reports move it.
 #[derive(Debug)]
@@ -73,10 +76,6 @@ pub(super) struct Sent {
     pub message: Reported,
 }
 
-fn error_text(error: Option<&ProviderError>) -> Option<String> {
-    error.and_then(|error| serde_json::to_string(error).ok())
-}
-
 impl Batch<'_> {
     pub(super) async fn apply_reports(
         &mut self,
@@ -104,17 +103,17 @@ impl Batch<'_> {
         let mut advances = Vec::with_capacity(by_message.len());
         let mut early = Vec::new();
         let mut failed = Vec::new();
-        for ((organisation, key), reports) in by_message {
+        for ((organisation, key), mut reports) in by_message {
             let found = match known.get(&key) {
                 Some(id) => locked.get(id).map(|locked| locked.reported),
-                None => self.settle_unanswered(tx, &locked, organisation, key, &reports).await?,
+                None => self.settle_unanswered(tx, &locked, organisation, key, &mut reports).await?,
             };
             let Some(found) = found else {
                 early.extend(reports.into_iter().map(|report| Early {
                     organisation_id: organisation,
                     provider_key: key,
                     status: report.update.status,
-                    error: error_text(report.update.error.as_ref()),
+                    error: report.update.error.as_ref().map(error_text),
                     callback_data: report.update.callback_data,
                     occurred_at: report.update.occurred_at,
                 }));
@@ -125,7 +124,7 @@ impl Batch<'_> {
             }
             let mut standing = Standing::new(organisation, found);
             for Report { update, .. } in &reports {
-                standing.report(update.status, update.occurred_at, error_text(update.error.as_ref()));
+                standing.report(update.status, update.occurred_at, update.error.as_ref().map(error_text));
             }
             if let Some(status) = standing.moved() {
                 self.status_event(organisation, &found, status);
@@ -157,17 +156,14 @@ impl Batch<'_> {
                 && code.and_then(whatsapp::describe).is_some_and(|known| known.verdict.is_temporary())
         };
         let Some(report) = reports.iter().find(|report| passes(report)) else { return Ok(false) };
-        let delivered = reports.iter().any(|report| {
-            matches!(
-                report.update.status,
-                MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Played
-            )
-        });
-        if delivered || !matches!(found.status, MessageStatus::Sent | MessageStatus::Uncertain) {
+        if reports.iter().any(is_delivery)
+            || !matches!(found.status, MessageStatus::Sent | MessageStatus::Uncertain)
+        {
             return Ok(false);
         }
         let attempts = outbound::attempts(tx, organisation, found.id).await?;
-        if attempts >= ATTEMPTS {
+        // What another application sent is not ours to send again.
+        if !(1..ATTEMPTS).contains(&attempts) {
             return Ok(false);
         }
         let due = self.now.plus(Duration::from_secs(4_u64.pow(attempts.clamp(1, 5) as u32)));
@@ -177,9 +173,10 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Applies reports that were stored as early while their message was stored, or a moment before.
-    pub(super) async fn sweep(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let found = statuses::overtaken(tx, 1_000).await?;
+    /// Applies reports that were stored as early while their message was stored, or a moment before. How many.
+    pub(super) async fn sweep(&mut self, tx: &mut Tx, since: Timestamp) -> Result<usize, StoreError> {
+        let found = statuses::overtaken(tx, since, SWEEP).await?;
+        let reports = found.len();
         let organisations: HashMap<Uuid, OrganisationId> =
             found.iter().map(|(organisation, key)| (*key, *organisation)).collect();
         let known = statuses::resolve(tx, found).await?;
@@ -195,7 +192,8 @@ impl Batch<'_> {
                 })
             })
             .collect();
-        self.catch_up(tx, sent).await
+        self.catch_up(tx, sent).await?;
+        Ok(reports)
     }
 
     /// Applies the reports that came before messages we only now hear of.
@@ -220,34 +218,53 @@ impl Batch<'_> {
     }
 
     /// A report may be the first we hear of the provider's id: after a crash or a lost answer the message has
-    /// none, and the id we asked the provider to echo names it.
+    /// none, and the id we asked the provider to echo names it. It may also be told once more of an attempt that another
+    /// came after: then only a delivery counts, and the rest is taken out of `reports`.
     async fn settle_unanswered(
         &mut self,
         tx: &mut Tx,
         locked: &HashMap<MessageId, Locked>,
         organisation: OrganisationId,
         key: Uuid,
-        reports: &[Report],
+        reports: &mut Vec<Report>,
     ) -> Result<Option<Reported>, StoreError> {
-        for report in reports {
-            let Some(found) = echoed(report).and_then(|id| locked.get(&id)) else { continue };
-            if found.account_id != report.account.id {
-                continue;
-            }
-            let id = found.reported.id;
-            match found.provider_key {
-                None => {
-                    statuses::name(tx, organisation, id, &report.update.provider_message_id, key).await?;
-                    outbound::settle(tx, organisation, id, self.now).await?;
-                    return Ok(Some(found.reported));
-                }
-                // Its sender wrote the answer down while we waited for the lock.
-                Some(named) if named == key => return Ok(Some(found.reported)),
-                Some(_) => {}
-            }
+        let named = reports.iter().find_map(|report| {
+            let found = locked.get(&echoed(report)?).filter(|found| found.account_id == report.account.id)?;
+            Some((*found, report.update.provider_message_id.clone()))
+        });
+        let Some((found, provider_message_id)) = named else { return Ok(None) };
+        if found.provider_key == Some(key) {
+            // Its sender wrote the answer down while we waited for the lock.
+            return Ok(Some(found.reported));
         }
-        Ok(None)
+        let id = found.reported.id;
+        let has_failed = !reports.iter().any(is_delivery)
+            && reports.iter().any(|report| report.update.status == MessageStatus::Failed);
+        match outbound::about(tx, organisation, id, key).await? {
+            About::Past => {
+                reports.retain(is_delivery);
+                if reports.is_empty() || found.provider_key.is_some() {
+                    return Ok(Some(found.reported).filter(|_| !reports.is_empty()));
+                }
+            }
+            About::Lost if has_failed => {
+                outbound::lost_failed(tx, organisation, id, key).await?;
+                reports.clear();
+                return Ok(None);
+            }
+            // It counts if that attempt's answer gives the same id.
+            About::Unclear if has_failed => return Ok(None),
+            About::Current | About::Lost | About::Unclear if found.provider_key.is_some() => return Ok(None),
+            About::Current | About::Lost | About::Unclear => {}
+        }
+        statuses::name(tx, organisation, id, &provider_message_id, key).await?;
+        outbound::settle(tx, organisation, id, self.now).await?;
+        Ok(Some(found.reported))
     }
+}
+
+fn is_delivery(report: &Report) -> bool {
+    matches!(report.update.status, MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Played)
 }
 
 /// Our message id that the provider sends back.

@@ -21,7 +21,7 @@ pub struct Exchange {
     pub redirect_uri: String,
     /// PKCE's; needed when the code was asked for with a challenge.
     pub code_verifier: Option<String>,
-    pub peer_address: Option<IpAddr>,
+    pub client_address: Option<IpAddr>,
 }
 
 #[derive(Clone)]
@@ -52,10 +52,10 @@ impl Engine {
     /// been stolen: the token it gave is revoked.
     pub async fn exchange_code_for_token(&self, shown: Exchange) -> Result<Exchanged> {
         let limiter = &self.exchange_limiter;
-        limiter.check_address(shown.peer_address, self.clock.now())?;
+        limiter.check_address(shown.client_address, self.clock.now())?;
         let exchanged = self.exchange(&shown).await;
         if matches!(exchanged, Err(Error::InvalidGrant)) {
-            limiter.failed_from(shown.peer_address, self.clock.now());
+            limiter.failed_from(shown.client_address, self.clock.now());
         }
         exchanged
     }

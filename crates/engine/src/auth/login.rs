@@ -23,7 +23,7 @@ pub struct Login {
     pub password: String,
     /// Names the token in lists.
     pub device_name: Option<String>,
-    pub peer_address: Option<IpAddr>,
+    pub client_address: Option<IpAddr>,
 }
 
 #[derive(Clone)]
@@ -45,19 +45,19 @@ impl Engine {
         invalid.check()?;
 
         let limiter = &self.login_limiter;
-        limiter.check(&email, login.peer_address, self.clock.now())?;
+        limiter.check(&email, login.client_address, self.clock.now())?;
         let permit = Arc::clone(&limiter.hashing)
             .acquire_owned()
             .await
             .map_err(|error| Error::Internal(error.to_string()))?;
         // Others may have failed while this one waited: a burst gets no more guesses than a row.
-        limiter.check(&email, login.peer_address, self.clock.now())?;
+        limiter.check(&email, login.client_address, self.clock.now())?;
         let user = users::by_email(&mut self.store.reader().await?, &email).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
         let right = password::verify(&login.password, hash).await?;
         let user = user.filter(|user| right && user.disabled_at.is_none());
         let Some(user) = user else {
-            limiter.failed(&email, login.peer_address, self.clock.now());
+            limiter.failed(&email, login.client_address, self.clock.now());
             return Err(Error::Credentials);
         };
         limiter.succeeded(&email);

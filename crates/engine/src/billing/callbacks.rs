@@ -29,7 +29,7 @@ impl Engine {
     /// notification is an error, for without an answer the gateway gives the money back.
     pub async fn accept_payment_callback(&self, body: &[u8]) -> Result<PaymentAnswer> {
         let off = Error::NotFoundText("Payments are not set up on this server.");
-        let billing = self.billing.as_ref().ok_or(off)?;
+        let key = self.config.payment_key.as_ref().ok_or(off)?;
         let unreadable = || Error::Incomplete("This is no message of the payment gateway.".into());
         match Callback::read(body).ok_or_else(unreadable)? {
             Callback::Webhook(told) => {
@@ -42,7 +42,7 @@ impl Engine {
                 Ok(PaymentAnswer::Webhook)
             }
             Callback::Notification { payment_id, trandata } => {
-                let told = billing.gateway.open(&trandata).map(|fields| Transaction::of(&fields));
+                let told = key.open(&trandata).map(|fields| Transaction::of(&fields));
                 let mut told = told.filter(|told| told.track_id.is_some()).ok_or_else(unreadable)?;
                 let outer = payment_id.clone();
                 let inner = told.payment_id.clone();
@@ -64,10 +64,10 @@ impl Engine {
 
     /// Notes that a customer's browser is back. What it says is shown, and not believed.
     pub async fn note_payment_return(&self, id: PaymentId, fields: &Fields) -> Result<()> {
-        let Some(billing) = &self.billing else { return Err(Error::NotFound("Payment")) };
+        let Some(key) = &self.config.payment_key else { return Err(Error::NotFound("Payment")) };
         let payment = payments::by_id(&mut self.store.reader().await?, id).await?;
         let payment = payment.ok_or(Error::NotFound("Payment"))?;
-        let inside = fields.get("trandata").and_then(|trandata| billing.gateway.open(&trandata));
+        let inside = fields.get("trandata").and_then(|trandata| key.open(&trandata));
         let mut told = Transaction::of(inside.as_ref().unwrap_or(fields));
         told.error = told.error.or_else(|| fields.get("error"));
         self.hear(&payment, "return", &told).await

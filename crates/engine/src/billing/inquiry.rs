@@ -52,6 +52,21 @@ impl Engine {
         }
     }
 
+    /// A person has to look at the payment.
+    pub(crate) async fn give_up_inquiry(&self, job: &Leased) -> Result<()> {
+        let (id, now) = (PaymentId::from_uuid(job.subject_id), self.clock.now());
+        let mut tx = self.store.begin().await?;
+        organisations::lock(&mut tx, job.organisation_id).await?;
+        let found = payments::find(&mut tx, job.organisation_id, id).await?;
+        let pending = found.filter(|payment| payment.status == PaymentStatus::Pending);
+        let Some(mut payment) = pending else { return Ok(()) };
+        payment.status = PaymentStatus::Review;
+        tx.record(payment.organisation_id, now, [about_payment(&payment)]);
+        payments::update(&mut tx, &payment, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn attempt_inquiry(&self, billing: &Billing, job: &Leased) -> Result<Done> {
         let id = PaymentId::from_uuid(job.subject_id);
         let mut db = self.store.reader().await?;
@@ -137,8 +152,10 @@ impl Engine {
             tx.record(payment.organisation_id, now, [about_payment(&payment)]);
         }
         payments::update(&mut tx, &payment, now).await?;
+        if let Some(letter) = letter {
+            self.queue_letter(&mut tx, asked.organisation_id, &letter).await?;
+        }
         tx.commit().await?;
-        self.send_letter(asked.organisation_id, letter).await;
         Ok(())
     }
 
@@ -170,8 +187,10 @@ impl Engine {
         if let Some(amount) = back.filter(|_| is_first) {
             letter = self.give_back(&mut tx, billing, payment, amount, now).await?;
         }
+        if let Some(letter) = letter {
+            self.queue_letter(&mut tx, payment.organisation_id, &letter).await?;
+        }
         tx.commit().await?;
-        self.send_letter(payment.organisation_id, letter).await;
         Ok(true)
     }
 }

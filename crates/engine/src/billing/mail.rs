@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kabar_domain::{Abilities, Ability, OrganisationId, Timestamp};
-use kabar_store::{organisations, users};
+use kabar_domain::{OrganisationId, Timestamp};
+use kabar_store::{Tx, organisations, users};
 
-use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::notifications::SendNotification;
 
 /// Amounts with their currency.
@@ -65,21 +64,20 @@ impl Letter {
 }
 
 impl Engine {
-    /// What cannot be sent is logged: nobody's payment is to fail for it.
-    pub(super) async fn send_letter(&self, organisation: OrganisationId, letter: Option<Letter>) {
-        let Some(letter) = letter.filter(|_| self.config.smtp.is_some()) else { return };
-        if let Err(error) = self.try_letter(organisation, &letter).await {
-            tracing::warn!(%error, %organisation, "nobody could be told about a bill");
+    /// Queues it with what it tells of. What cannot be sent is logged: nobody's payment is to fail for it.
+    pub(super) async fn queue_letter(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        letter: &Letter,
+    ) -> Result<()> {
+        if self.config.smtp.is_none() {
+            return Ok(());
         }
-    }
-
-    async fn try_letter(&self, organisation: OrganisationId, letter: &Letter) -> Result<()> {
-        let mut db = self.store.reader().await?;
-        let to = users::administrators(&mut db, organisation).await?;
-        let found = organisations::by_id(&mut db, organisation).await?;
-        drop(db);
+        let to = users::administrators(tx, organisation).await?;
+        let found = organisations::by_id(tx, organisation).await?;
         let (Some(first), Some(found)) = (to.first(), found) else { return Ok(()) };
-        let principal = Principal::server(first.id, organisation, Abilities::of(&[Ability::Send]));
+        let user = first.id;
         // A subject is one line.
         let name = found.name.split_whitespace().collect::<Vec<_>>().join(" ");
         let (subject, text) = letter.words(&name, &self.own_address("app/billing"));
@@ -90,7 +88,13 @@ impl Engine {
             text: Some(text),
             ..SendNotification::default()
         };
-        Box::pin(self.send_notification(&principal, request)).await?;
-        Ok(())
+        match Box::pin(self.queue_notification(tx, organisation, user, request)).await {
+            Ok(_) => Ok(()),
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, %organisation, "nobody could be told about a bill");
+                Ok(())
+            }
+        }
     }
 }

@@ -71,10 +71,10 @@ impl Engine {
             }
         }
         self.save_subscription(&mut tx, subscription, now).await?;
-        tx.commit().await?;
-        for letter in letters {
-            self.send_letter(organisation, Some(letter)).await;
+        for letter in &letters {
+            self.queue_letter(&mut tx, organisation, letter).await?;
         }
+        tx.commit().await?;
         Ok(())
     }
 }

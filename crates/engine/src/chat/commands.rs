@@ -1,5 +1,6 @@
 //! `STATUS P-2026-000123`, as people write it, and `HELP`.
 
+use kabar_domain::channel::ChannelStatus;
 use kabar_domain::operations::{ProblemStatus, RecordKind};
 use kabar_domain::{ConversationId, RecordId, SiteId};
 use kabar_store::understanding::Unread;
@@ -10,7 +11,7 @@ use super::notes::written_in;
 use super::{Saying, words};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::records::Record;
+use crate::records::{Record, number};
 use crate::understanding::{Desk, Reading};
 
 /// What somebody asks of Kabar itself.
@@ -53,24 +54,11 @@ pub(super) fn read(text: &str) -> Option<Command> {
 
 /// `P-2026-000123` of `status p 2026 123`, `cek P-2026-000123` or the number alone, in digits of either script.
 fn status(text: &str) -> Option<Command> {
-    let western: String = text
-        .chars()
-        .map(|letter| match letter {
-            '٠'..='٩' => char::from(b'0' + (letter as u32 - '٠' as u32) as u8),
-            letter => letter,
-        })
-        .collect();
-    let words: Vec<&str> =
-        western.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let at = words.iter().position(|word| matches!(*word, "p" | "w"))?;
-    let [kind, year, serial] = words.get(at..at + 3)? else { return None };
-    if year.len() != 4 {
-        return None;
-    }
-    let (year, serial): (u16, u32) = (year.parse().ok()?, serial.parse().ok()?);
+    let words = number::words(text);
+    let (at, number) = number::among(&words)?;
     let mut language = None;
     for word in words[..at].iter().chain(&words[at + 3..]) {
-        let of = |words: &[&str]| words.contains(word);
+        let of = |words: &[&str]| words.contains(&word.as_str());
         if of(&ASKING) {
             continue;
         }
@@ -84,7 +72,7 @@ fn status(text: &str) -> Option<Command> {
             return None;
         });
     }
-    Some(Command::Status(format!("{}-{year:04}-{serial:06}", kind.to_uppercase()), language))
+    Some(Command::Status(number, language))
 }
 
 impl Engine {
@@ -154,8 +142,7 @@ impl Engine {
             None => None,
         };
         let hint = contact.and_then(|contact| contact.language);
-        let hint =
-            hint.as_deref().map(|code| words::language(code.split(['-', '_']).next().unwrap_or_default()));
+        let hint = hint.as_deref().map(words::language);
         match (hint, sources.first()) {
             (Some(hint), _) => Ok(hint),
             (None, Some(first)) => {
@@ -165,8 +152,8 @@ impl Engine {
         }
     }
 
-    /// A record that who asks may hear of: what they reported, and what was reported where they ask. A group hears of
-    /// everything.
+    /// A record that who asks may hear of: what they reported, and what was reported where they ask. A group that people
+    /// here connected hears of everything.
     async fn visible_record(
         &self,
         tx: &mut Tx,
@@ -179,7 +166,9 @@ impl Engine {
         };
         let organisation = item.organisation_id;
         let sources = records::sources(tx, organisation, found.id).await?;
-        let own = crate::understanding::in_group(item)
+        let is_team = item.channel.is_some_and(|channel| channel.status == ChannelStatus::Connected)
+            && crate::understanding::in_group(item);
+        let own = is_team
             || found.conversation_id == Some(conversation)
             || (item.contact_id.is_some()
                 && (found.reporter_contact_id == item.contact_id
@@ -233,6 +222,7 @@ mod tests {
             " Status: P 2026 123?",
             "حالة P-٢٠٢٦-١٢٣",
             "P-2026-000123",
+            "p2026-123",
             "/status@acme_bot P-2026-000123",
             "status of #P-2026-000123",
             "cek status laporan no. P-2026-000123",

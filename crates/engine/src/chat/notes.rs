@@ -2,22 +2,39 @@
 
 use std::collections::HashSet;
 
-use kabar_domain::OrganisationId;
 use kabar_domain::operations::{ProblemStatus, RecordKind};
+use kabar_domain::{ContactId, ConversationId, OrganisationId};
 use kabar_store::inbox::{self, Item};
 use kabar_store::records::{self, Record, Source};
-use kabar_store::{Tx, organisations};
+use kabar_store::{Tx, contacts, organisations};
 use kabar_understanding::Language;
+use serde_json::json;
 
-use super::{Saying, words};
+use super::{Said, Saying, words};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, MAKE_TEMPLATE, Result};
 use crate::operations::OperationsSettings;
+use crate::records::{Author, Step, event};
 
 /// The language in which the item was written.
 pub(super) fn written_in(item: Option<&Item>) -> Language {
     let code = item.and_then(|item| item.understanding.as_ref()?.get("answer_in")?.as_str());
     words::language(code.unwrap_or_default())
+}
+
+/// Why somebody could not be told, and what to do so that others can be.
+fn untold(reason: &Error, settings: &OperationsSettings) -> String {
+    match (reason, &settings.template) {
+        (Error::WindowClosed(_), None) => "more than 24 hours have passed since they last wrote, and WhatsApp takes \
+             only approved templates then. Have a template with one variable, the text, approved, and name it in \
+             settings.operations.template."
+            .to_owned(),
+        (Error::TemplateMissing(_), Some(template)) => format!(
+            "more than 24 hours have passed since they last wrote, and the template {template}, which would say it, \
+             is not there: {MAKE_TEMPLATE}."
+        ),
+        (reason, _) => reason.to_string(),
+    }
 }
 
 impl Engine {
@@ -49,7 +66,47 @@ impl Engine {
             record.severity,
             again.as_ref().map(|earlier| earlier.record.number.as_str()),
         );
-        self.say(tx, organisation, &settings, conversation, Saying::new(text, item.message_id)).await?;
+        let saying = Saying::new(text, item.message_id);
+        self.tell(tx, &settings, record, (conversation, item.contact_id), saying).await
+    }
+
+    /// Tells somebody something about a record; that it could not be told stands in the record's history.
+    async fn tell(
+        &self,
+        tx: &mut Tx,
+        settings: &OperationsSettings,
+        record: &Record,
+        (conversation, contact): (ConversationId, Option<ContactId>),
+        saying: Saying,
+    ) -> Result<()> {
+        let text = saying.text.clone();
+        let said = self.say(tx, record.organisation_id, settings, conversation, saying).await?;
+        let Said::Not(reason) = said else { return Ok(()) };
+        let reason = untold(&reason, settings);
+        let who = match contact {
+            Some(contact) => {
+                contacts::find(tx, record.organisation_id, contact).await?.and_then(|found| found.name)
+            }
+            None => None,
+        };
+        let who = who.map(|name| format!(" ({name})")).unwrap_or_default();
+        let data = json!({
+            "reason": reason,
+            "untold": text,
+            "conversation_id": conversation,
+            "contact_id": contact,
+            "template": settings.template,
+        });
+        let step = Step {
+            text: Some(format!("Reporter not told{who}: {reason}")),
+            ..Step::new("not_told", data.clone())
+        };
+        self.note_step(tx, record, Author::default(), step).await?;
+        tx.record(
+            record.organisation_id,
+            self.clock.now(),
+            [event("problem.reporter_not_told", record, data)],
+        );
         Ok(())
     }
 
@@ -118,7 +175,7 @@ impl Engine {
             }
             let item = inbox::find(tx, organisation, source.item_id).await?;
             let saying = Saying::new(text(written_in(item.as_ref())), source.message_id);
-            self.say(tx, organisation, settings, conversation, saying).await?;
+            self.tell(tx, settings, record, (conversation, source.contact_id), saying).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use kabar_store::{Tx, inbox};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Saying, words};
+use super::{Said, Saying, words};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::records::{Author, RecordFields};
@@ -112,16 +112,14 @@ impl Engine {
                 .collect();
         }
         let said = self.say(tx, item.organisation_id, &desk.settings, conversation, saying).await?;
-        if said.is_none() {
-            return Ok(false);
-        }
+        let Said::Queued(message) = said else { return Ok(false) };
         let question = Question {
             id,
             conversation_id: conversation,
             item_id: item.id,
             kind: "where".to_owned(),
             data: json!(choices),
-            message_id: said,
+            message_id: Some(message),
         };
         chat::ask(tx, item.organisation_id, &question, self.clock.now()).await?;
         Ok(true)

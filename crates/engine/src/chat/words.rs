@@ -3,23 +3,8 @@
 use kabar_domain::operations::{ProblemStatus, Severity};
 use kabar_understanding::Language;
 
-/// One of three texts.
-const fn pick<'a>(language: Language, en: &'a str, id: &'a str, ar: &'a str) -> &'a str {
-    match language {
-        Language::Indonesian => id,
-        Language::Arabic => ar,
-        _ => en,
-    }
-}
-
-/// A language by its code; English where it is none of ours.
-pub(super) fn language(code: &str) -> Language {
-    match code {
-        "id" | "ms" => Language::Indonesian,
-        "ar" => Language::Arabic,
-        _ => Language::English,
-    }
-}
+pub(super) use crate::words::language;
+use crate::words::{pick, status};
 
 /// What follows the number in an acknowledgement: `Building A · high`.
 pub(super) fn acknowledged(
@@ -38,7 +23,7 @@ pub(super) fn acknowledged(
             "شكرًا لك. سُجّل بلاغك برقم",
         )
     );
-    let about = [site, severity.map(|level| self::severity(language, level))];
+    let about = [site, severity.map(|level| crate::words::severity(language, level))];
     let about: Vec<&str> = about.into_iter().flatten().collect();
     if !about.is_empty() {
         text = format!("{text} ({})", about.join(" · "));
@@ -49,26 +34,6 @@ pub(super) fn acknowledged(
         text = format!("{text} {seen} {again}.");
     }
     text
-}
-
-const fn severity(language: Language, severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => pick(language, "low", "rendah", "منخفضة"),
-        Severity::Medium => pick(language, "medium", "sedang", "متوسطة"),
-        Severity::High => pick(language, "high", "tinggi", "عالية"),
-        Severity::Critical => pick(language, "critical", "kritis", "حرجة"),
-    }
-}
-
-const fn status(language: Language, status: ProblemStatus) -> &'static str {
-    match status {
-        ProblemStatus::Open => pick(language, "open", "terbuka", "مفتوح"),
-        ProblemStatus::Acknowledged => pick(language, "acknowledged", "diterima", "تم الاستلام"),
-        ProblemStatus::InProgress => pick(language, "in progress", "sedang dikerjakan", "قيد العمل"),
-        ProblemStatus::Resolved => pick(language, "resolved", "selesai", "تم الحل"),
-        ProblemStatus::Closed => pick(language, "closed", "ditutup", "مغلق"),
-        ProblemStatus::Reopened => pick(language, "reopened", "dibuka kembali", "أُعيد فتحه"),
-    }
 }
 
 fn labelled(language: Language, standing: ProblemStatus) -> String {
@@ -112,6 +77,16 @@ pub(super) const fn help(language: Language) -> &'static str {
         "اكتب ما العطل وأين، مثل: المكيف يسرب في المبنى أ الطابق الثاني. الصورة تساعد.\nSTATUS P-2026-000123 لمعرفة حالة \
          بلاغك.\nمساعدة لعرض هذه الرسالة.",
     )
+}
+
+/// To who has scanned the code of a facility.
+pub(super) fn about(language: Language, facility: &str) -> String {
+    let (before, after) = match language {
+        Language::Indonesian => ("Ini tentang", "Apa yang rusak? Foto akan membantu."),
+        Language::Arabic => ("هذا بخصوص", "ما العطل؟ الصورة تساعد."),
+        _ => ("This is about", "What is wrong with it? A photo helps."),
+    };
+    format!("{before} {facility}. {after}")
 }
 
 /// `closed` or `resolved`, with what the team says about it.

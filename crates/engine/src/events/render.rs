@@ -48,6 +48,7 @@ pub(crate) async fn render(
                 kind: event.kind,
                 at: event.created_at,
                 subject_id: event.subject_id,
+                channel_id: message.map(|message| message.channel_id),
                 data,
             })
         })

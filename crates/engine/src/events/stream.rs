@@ -70,7 +70,7 @@ impl EventStream {
                 let (mut events, upto) =
                     self.engine.feed(self.principal.organisation_id, self.after, last).await?;
                 self.after = upto;
-                events.retain(|event| self.filter.matches(&event.kind));
+                events.retain(|event| self.filter.matches(&event.kind) && self.principal.hears(event));
                 if !events.is_empty() {
                     return Ok(Heard::Events(events));
                 }

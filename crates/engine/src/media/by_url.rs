@@ -1,7 +1,6 @@
 //! Files of messages by their address: fetched before the message is queued, outside its transaction, and made files
 //! of the library in it.
 
-use kabar_domain::file::FileOrigin;
 use kabar_domain::{FileId, OrganisationId};
 use kabar_providers::fetch;
 use kabar_store::{Error as StoreError, Tx};
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::objects::{Broken, Received};
-use super::{NewFile, not_stored};
+use super::{NewFile, Source, not_stored};
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
 
@@ -65,8 +64,8 @@ impl Engine {
         fetched: &Fetched,
     ) -> Result<FileId, StoreError> {
         let Fetched { url, described, received } = fetched;
-        let (url, described) = (Some(url.to_string()), described.clone());
-        let file = self.add_file(tx, organisation, FileOrigin::Url, url, described, received).await?;
+        let source = Source::Url(url.to_string());
+        let file = self.add_file(tx, organisation, source, described.clone(), received).await?;
         Ok(file.id)
     }
 

@@ -172,6 +172,10 @@ impl Engine {
         Ok(marked)
     }
 
+    pub(crate) async fn give_up_file(&self, job: &Leased) -> Result<()> {
+        self.give_up(job.organisation_id, FileId::from_uuid(job.subject_id), "It could not be fetched.").await
+    }
+
     async fn give_up(&self, organisation: OrganisationId, id: FileId, reason: &str) -> Result<()> {
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;

@@ -45,7 +45,7 @@ pub(super) enum Broken {
     Store(#[from] StoreError),
 }
 
-pub(super) fn removal(organisation_id: OrganisationId, id: JobId, key: String, due_at: Timestamp) -> NewJob {
+fn removal(organisation_id: OrganisationId, id: JobId, key: String, due_at: Timestamp) -> NewJob {
     NewJob {
         organisation_id,
         id,
@@ -115,6 +115,17 @@ impl Engine {
             return Err(StoreError::Contention("the object took too long and was removed".into()));
         }
         Ok(kept)
+    }
+
+    /// No file refers to the object from this transaction's commit on.
+    pub(super) async fn remove_later(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        key: String,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        jobs::enqueue(tx, removal(organisation, JobId::new(&self.clock), key, now), now).await
     }
 
     /// Nobody wants the object.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::SendMessage;
 use crate::auth::Principal;
 use crate::engine::Engine;
-use crate::error::{Invalid, Result};
+use crate::error::{Error, Invalid, Result};
 use crate::templates::{TemplateMessage, Values, body_variables};
 
 /// The guide that is sent unless another is named.
@@ -117,7 +117,16 @@ impl Engine {
         let name = settings["guides"][&guide].as_str().map_or_else(|| guide.clone(), str::to_owned);
         let template =
             TemplateMessage { name: Some(name), language: request.language, values: Values::default() };
-        self.send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template)).await
+        let sent = self
+            .send_whatsapp_message(principal, templated(request.wa_id, request.channel_id, template))
+            .await;
+        sent.map_err(|error| match error {
+            Error::TemplateMissing(advice) => Error::TemplateMissing(format!(
+                "{advice} Another template can be named as the guide, or set for `{guide}` in `guides` of the \
+                 organisation's settings."
+            )),
+            error => error,
+        })
     }
 
     async fn named_record(&self, organisation: OrganisationId, id: &str) -> Result<Option<Named>> {
@@ -143,7 +152,8 @@ impl Engine {
         let default = accounts::find_default(&mut db, organisation).await?;
         let mut account = default.filter(|account| account.platform == Platform::Whatsapp);
         if account.is_none() {
-            let filter = accounts::Filter { platform: Some(Platform::Whatsapp), status: None };
+            let filter =
+                accounts::Filter { platform: Some(Platform::Whatsapp), ..accounts::Filter::default() };
             let window = Window { after: None, offset: 0, limit: 1 };
             account = accounts::list(&mut db, organisation, filter, window).await?.pop();
         }

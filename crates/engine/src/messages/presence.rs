@@ -113,7 +113,7 @@ impl Engine {
         crate::conversations::reached(&mut db, principal, id).await?;
         let line = self.line(&mut db, organisation, id, None).await?;
         if line.platform == Platform::Widget {
-            self.typing.show(id);
+            self.store.show_typing(id);
             return Ok(());
         }
         if line.platform == Platform::Telegram {

@@ -215,7 +215,7 @@ async fn conversation(
     let (organisation, channel) = (key.organisation_id, key.channel_id);
     loop {
         if let Some(found) = apply::conversations(tx, [&key]).await?.get(&key) {
-            return Ok(found.id);
+            return Ok(*found);
         }
         let id = ConversationId::new(clock);
         let new = NewConversation { key: key.clone(), id, contact_id, title: title.clone(), created_at: now };

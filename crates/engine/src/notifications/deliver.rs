@@ -12,9 +12,11 @@ use kabar_store::jobs::Leased;
 use kabar_store::notifications::{self, Begun, LegEnd};
 
 use super::{Notification, SUBJECT, leg_event};
+use crate::crypto::unit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::jobs::Done;
+use crate::outbound::error_text;
 
 /// Attempts at a leg: with the waits between them some five hours.
 const ATTEMPTS: i64 = 14;
@@ -27,15 +29,6 @@ const POLL: Duration = Duration::from_millis(500);
 fn backoff(attempt: i64, unit: f64) -> Duration {
     let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(12);
     FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT).mul_f64(0.5 + unit)
-}
-
-fn error_text(error: &ProviderError) -> Option<String> {
-    serde_json::to_string(error).ok()
-}
-
-fn unit() -> f64 {
-    crate::crypto::random::<4>()
-        .map_or(0.5, |bytes| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
 
 /// The first line of a text, as a subject.
@@ -77,7 +70,7 @@ impl Engine {
                 end.sent_at = Some(now);
             }
             Err(failure) => {
-                end.error = error_text(&failure.error);
+                end.error = Some(error_text(&failure.error));
                 match failure.verdict {
                     Verdict::Retry { after } if job.attempt < ATTEMPTS => {
                         let wait = backoff(job.attempt, unit()).max(after.unwrap_or_default());
@@ -124,7 +117,7 @@ impl Engine {
                 let end = LegEnd {
                     status: MessageStatus::Uncertain,
                     provider_id: None,
-                    error: error_text(&error),
+                    error: Some(error_text(&error)),
                     retry_at: None,
                     sent_at: None,
                     failed_at: None,

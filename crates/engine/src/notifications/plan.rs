@@ -30,17 +30,17 @@ impl Engine {
     /// Each recipient of a channel once.
     pub(super) async fn plan(
         &self,
+        db: &mut (impl Db + Send),
         invalid: &mut Invalid,
         organisation: OrganisationId,
         request: &SendNotification,
     ) -> Result<Vec<Planned>> {
-        let mut db = self.store.reader().await?;
         let given = match request.channel_id.as_deref().map(str::trim).filter(|id| !id.is_empty()) {
             None => None,
             Some(id) => {
                 let not_found = || Error::NotFoundText("Channel not found.");
                 let id: ChannelId = id.parse().map_err(|_| not_found())?;
-                Some(channels::find(&mut db, organisation, id).await?.ok_or_else(not_found)?)
+                Some(channels::find(db, organisation, id).await?.ok_or_else(not_found)?)
             }
         };
         let asked = asked(invalid, &request.channels);
@@ -55,7 +55,7 @@ impl Engine {
             if let Some(platform) = platform(channel) {
                 line = match given.clone().filter(|given| given.platform == platform) {
                     Some(given) => Some(given),
-                    None => default_line(&mut db, organisation, platform).await?,
+                    None => default_line(db, organisation, platform).await?,
                 };
                 if line.is_none() {
                     invalid.add("channels", format!("There is no {channel} account: connect one first."));

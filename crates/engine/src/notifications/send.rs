@@ -6,11 +6,11 @@ use kabar_domain::channel::ChannelKind;
 use kabar_domain::job::JobKind;
 use kabar_domain::notification::NotificationChannel;
 use kabar_domain::outbound::SendPriority;
-use kabar_domain::{Ability, JobId, NotificationId, NotificationLegId};
+use kabar_domain::{Ability, JobId, NotificationId, NotificationLegId, OrganisationId, UserId};
 use kabar_providers::sms;
 use kabar_store::events::NewEvent;
 use kabar_store::jobs::{self, NewJob};
-use kabar_store::{notification_templates, notifications};
+use kabar_store::{Tx, notification_templates, notifications};
 use serde_json::{Map, Value as Json, json};
 
 use super::plan::Planned;
@@ -52,14 +52,33 @@ impl Engine {
         request: SendNotification,
     ) -> Result<Notification> {
         principal.require(Ability::Send)?;
-        let organisation = principal.organisation_id;
+        let mut tx = self.store.begin().await?;
+        let notification =
+            self.queue_notification(&mut tx, principal.organisation_id, principal.user_id, request).await?;
+        tx.commit().await?;
+        for leg in notification.legs.iter().filter(|leg| leg.message_id.is_some()) {
+            self.metrics.leg_attempted(leg.channel, leg.status.as_str());
+        }
+        self.jobs_ready.notify_waiters();
+        self.outbound_ready.notify_one();
+        Ok(notification)
+    }
+
+    /// The same in the transaction of what the notification is about. An `Invalid` that is not of a leg over WhatsApp or
+    /// Telegram has written nothing.
+    pub(crate) async fn queue_notification(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        user: UserId,
+        request: SendNotification,
+    ) -> Result<Notification> {
         let mut invalid = Invalid::default();
-        let planned = self.plan(&mut invalid, organisation, &request).await?;
+        let planned = self.plan(tx, &mut invalid, organisation, &request).await?;
         let template = match request.template.as_deref().filter(|name| !name.trim().is_empty()) {
             None => None,
             Some(name) => {
-                let mut db = self.store.reader().await?;
-                let found = notification_templates::by_name(&mut db, organisation, name.trim()).await?;
+                let found = notification_templates::by_name(tx, organisation, name.trim()).await?;
                 if found.is_none() {
                     rules::selected(&mut invalid, "template");
                 }
@@ -84,7 +103,6 @@ impl Engine {
         invalid.check()?;
 
         let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
         let mut legs = Vec::with_capacity(planned.len());
         for leg in planned {
             let id = NotificationLegId::new(&self.clock);
@@ -100,9 +118,7 @@ impl Engine {
                     priority: Some(SendPriority::Normal.to_string()),
                     ..SendMessage::default()
                 };
-                let carried =
-                    Box::pin(self.queue_message(&mut tx, organisation, Some(principal.user_id), message))
-                        .await;
+                let carried = Box::pin(self.queue_message(tx, organisation, Some(user), message)).await;
                 queued.message_id = Some(carried.map_err(|error| of_leg(error, leg.channel))?);
             } else {
                 let job = NewJob {
@@ -113,20 +129,20 @@ impl Engine {
                     data: None,
                     due_at: now,
                 };
-                jobs::enqueue(&mut tx, job, now).await?;
+                jobs::enqueue(tx, job, now).await?;
             }
             legs.push(queued);
         }
         let notification = Notification {
             id: NotificationId::new(&self.clock),
-            user_id: principal.user_id,
+            user_id: user,
             subject,
             text,
             template: name,
             created_at: now,
             legs,
         };
-        notifications::insert(&mut tx, organisation, &notification).await?;
+        notifications::insert(tx, organisation, &notification).await?;
         let channels: Vec<_> = notification.legs.iter().map(|leg| leg.channel).collect();
         let event = NewEvent {
             kind: "notification.queued",
@@ -134,12 +150,6 @@ impl Engine {
             data: Some(json!({ "channels": channels }).to_string()),
         };
         tx.record(organisation, now, [event]);
-        tx.commit().await?;
-        for leg in notification.legs.iter().filter(|leg| leg.message_id.is_some()) {
-            self.metrics.leg_attempted(leg.channel, leg.status.as_str());
-        }
-        self.jobs_ready.notify_waiters();
-        self.outbound_ready.notify_one();
         Ok(notification)
     }
 }

@@ -11,8 +11,11 @@ mod outcome;
 mod retry;
 mod trouble;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::FutureExt as _;
 
 use kabar_domain::Timestamp;
 use kabar_domain::message::{MessageStatus, ProviderError};
@@ -61,18 +64,33 @@ struct Outcome {
 impl Outcome {
     /// The provider was not called.
     fn never_left(lease: Leased) -> Self {
-        let error = ProviderError {
-            code: 0,
-            title: "The sender came too late to its turn".into(),
-            detail: None,
-            action: Some("Nothing to do: Kabar tries again.".into()),
-        };
-        let failure = SendFailure { error, verdict: Verdict::Retry { after: None } };
-        Self { lease, result: Err(failure), took: Duration::ZERO }
+        Self { lease, result: Err(too_late()), took: Duration::ZERO }
     }
 }
 
-fn error_text(error: &ProviderError) -> String {
+fn too_late() -> SendFailure {
+    let error = ProviderError {
+        code: 0,
+        title: "The sender came too late to its turn".into(),
+        detail: None,
+        action: Some("Nothing to do: Kabar tries again.".into()),
+    };
+    SendFailure { error, verdict: Verdict::Retry { after: None } }
+}
+
+/// Why nobody knows whether a message was sent that somebody worked on.
+fn unknown(title: &str) -> ProviderError {
+    ProviderError {
+        code: 0,
+        title: title.into(),
+        detail: None,
+        action: Some(
+            "It may have been delivered: wait for the delivery report, or ask the recipient.".into(),
+        ),
+    }
+}
+
+pub(crate) fn error_text(error: &ProviderError) -> String {
     serde_json::to_string(error).unwrap_or_default()
 }
 
@@ -133,8 +151,14 @@ impl Engine {
                 let (engine, done) = (Arc::clone(self), done.clone());
                 self.flights.begin(lease.account_id);
                 tokio::spawn(async move {
-                    let outcome = engine.attempt(owner, lease).await;
-                    engine.flights.end(outcome.lease.account_id);
+                    let begun = tokio::time::Instant::now();
+                    let attempt = AssertUnwindSafe(engine.attempt(owner, &lease)).catch_unwind().await;
+                    engine.flights.end(lease.account_id);
+                    let (result, took) = attempt.unwrap_or_else(|_| {
+                        let error = unknown("The sender failed before the provider's answer was known");
+                        (Err(SendFailure { error, verdict: Verdict::Uncertain }), begun.elapsed())
+                    });
+                    let outcome = Outcome { lease, result, took };
                     if done.send(outcome).await.is_err() {
                         tracing::error!("an outcome could not be handed over; its lease will expire");
                     }
@@ -207,6 +231,11 @@ impl Engine {
         if chores.has_expired_leases {
             self.expire_leases(owner, now).await;
         }
+        if chores.has_stranded
+            && let Err(error) = self.give_over_stranded().await
+        {
+            tracing::error!(%error, "what waits at retired accounts could not be handed on; it is tried again");
+        }
         if chores.has_scheduled {
             let work = async {
                 let mut tx = self.store.begin().await?;
@@ -221,14 +250,7 @@ impl Engine {
     }
 
     async fn expire_leases(&self, owner: Uuid, before: Timestamp) {
-        let error = ProviderError {
-            code: 0,
-            title: "The sender stopped before the provider's answer was known".into(),
-            detail: None,
-            action: Some(
-                "It may have been delivered: wait for the delivery report, or ask the recipient.".into(),
-            ),
-        };
+        let error = unknown("The sender stopped before the provider's answer was known");
         let work = async {
             let now = self.clock.now();
             let mut tx = self.store.begin().await?;
@@ -315,26 +337,27 @@ impl Engine {
         round
     }
 
-    /// Waits for the message's turn and calls the provider, extending the lease when that takes long.
-    async fn attempt(&self, owner: Uuid, lease: Leased) -> Outcome {
+    /// Waits for the message's turn and calls the provider, extending the lease when that takes long. What came of it,
+    /// and how long that took.
+    async fn attempt(&self, owner: Uuid, lease: &Leased) -> (Result<Accepted, SendFailure>, Duration) {
         tokio::time::sleep(lease.slot.since(self.clock.now()).min(HORIZON)).await;
         self.flights.depart(lease.account_id, lease.per_second).await;
         let begun = tokio::time::Instant::now();
         // Who stood still for so long may wake when the lease is over, and somebody else has decided on the message.
         if self.clock.now().since(lease.slot) > LEASE_MARGIN {
-            return Outcome::never_left(lease);
+            return (Err(too_late()), Duration::ZERO);
         }
         let call = async {
             failpoint::reach("before_call");
-            let result = self.call_provider(&lease).await;
+            let result = self.call_provider(lease).await;
             failpoint::reach("after_call");
             result
         };
         let result = tokio::select! {
             result = call => result,
-            never = self.keep_leased(attempt_of(&lease, owner)) => match never {},
+            never = self.keep_leased(attempt_of(lease, owner)) => match never {},
         };
-        Outcome { lease, result, took: begun.elapsed() }
+        (result, begun.elapsed())
     }
 
     async fn keep_leased(&self, attempt: Attempt) -> std::convert::Infallible {

@@ -8,14 +8,15 @@ use kabar_domain::outbound::Verdict;
 use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timestamp};
 use kabar_store::events::NewEvent;
 use kabar_store::messages::provider_key;
-use kabar_store::outbound::{self, Ended, PairAnswer, TROUBLED};
+use kabar_store::outbound::{self, Ended, Leased, PairAnswer, TROUBLED};
 use kabar_store::{Error as StoreError, Tx, statuses};
 use serde_json::json;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Outcome, POLL, attempt_of, error_text, status_event};
+use super::{Outcome, POLL, attempt_of, error_text, status_event, unknown};
 use crate::apply::Standing;
+use crate::crypto::unit;
 use crate::engine::Engine;
 use crate::failpoint;
 
@@ -30,11 +31,6 @@ const LONGEST_HOLD: Duration = Duration::from_mins(1);
 fn backoff(attempt: i64, unit: f64, longest: Duration) -> Duration {
     let seconds = f64::from(1_u32 << attempt.clamp(0, 12)) * (0.5 + unit);
     Duration::from_secs_f64(seconds).min(longest)
-}
-
-fn unit() -> f64 {
-    crate::crypto::random::<4>()
-        .map_or(0.5, |bytes| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
 
 /// How long an account is left alone after an error of its provider, the `failures`th in a row.
@@ -71,10 +67,7 @@ impl Engine {
         while outcomes.recv_many(&mut batch, 128).await > 0 {
             // Messages are locked in one order everywhere.
             batch.sort_unstable_by_key(|outcome: &Outcome| outcome.lease.message_id);
-            while let Err(error) = self.write_batch(owner, &batch).await {
-                tracing::error!(%error, outcomes = batch.len(), "outcomes cannot be written now; trying again");
-                tokio::time::sleep(POLL).await;
-            }
+            self.write_all(owner, &batch).await;
             failpoint::reach("after_outcome");
             for outcome in batch.drain(..) {
                 let (name, code) = match &outcome.result {
@@ -88,18 +81,37 @@ impl Engine {
         }
     }
 
+    /// Writes a batch, once it can be. If it never can, each by itself; what then is left ends with its lease.
+    async fn write_all(&self, owner: Uuid, batch: &[Outcome]) {
+        while let Err(error) = self.write_batch(owner, batch).await {
+            if error.is_transient() {
+                tracing::error!(%error, outcomes = batch.len(), "outcomes cannot be written now; trying again");
+                tokio::time::sleep(POLL).await;
+            } else if let [outcome] = batch {
+                tracing::error!(%error, message = %outcome.lease.message_id, "an outcome cannot be written");
+                return;
+            } else {
+                for outcome in batch.chunks(1) {
+                    Box::pin(self.write_all(owner, outcome)).await;
+                }
+                return;
+            }
+        }
+    }
+
     pub(super) async fn write_batch(&self, owner: Uuid, batch: &[Outcome]) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         let now = self.clock.now();
         let mut gathered = Gathered::default();
         for outcome in batch {
-            kabar_store::apply::mark(&mut tx).await?;
+            let savepoint = tx.savepoint().await?;
             match self.write_outcome(&mut tx, owner, outcome, &mut gathered, now).await {
-                Ok(()) => kabar_store::apply::keep_mark(&mut tx).await?,
+                Ok(()) => tx.keep(savepoint).await?,
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
-                    tracing::error!(message = %outcome.lease.message_id, %error, "an outcome cannot be written; its lease will expire");
-                    kabar_store::apply::undo_to_mark(&mut tx).await?;
+                    tracing::error!(message = %outcome.lease.message_id, %error, "an outcome cannot be written; it stays unknown");
+                    tx.undo_to(savepoint).await?;
+                    self.write_unknown(&mut tx, owner, &outcome.lease, &mut gathered, now).await?;
                 }
             }
         }
@@ -115,6 +127,27 @@ impl Engine {
             outbound::pair_answered(&mut tx, organisation, account, pair, answer, now).await?;
         }
         tx.commit().await
+    }
+
+    /// Ends an attempt without what came of it.
+    async fn write_unknown(
+        &self,
+        tx: &mut Tx,
+        owner: Uuid,
+        lease: &Leased,
+        gathered: &mut Gathered,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (organisation, message) = (lease.organisation_id, lease.message_id);
+        let text = error_text(&unknown("What came of it could not be written down"));
+        gathered.lanes.insert(lease.conversation_id);
+        let ours = outbound::end(tx, attempt_of(lease, owner), Ended::Uncertain, Some(&text), now).await?;
+        if ours && outbound::mark_uncertain(tx, organisation, message, &text).await? {
+            gathered.uncertain.push((organisation, message));
+            let event = status_event(message, lease.conversation_id, MessageStatus::Uncertain);
+            tx.record(organisation, now, [event]);
+        }
+        Ok(())
     }
 
     async fn write_outcome(
@@ -138,12 +171,14 @@ impl Engine {
         match &outcome.result {
             Ok(accepted) => {
                 health.answered |= lease.was_refused;
-                outbound::end(tx, attempt, Ended::Accepted, None, now).await?;
-                if found.status == MessageStatus::Uncertain {
-                    outbound::forget_dead(tx, organisation, message).await?;
+                if !outbound::end(tx, attempt, Ended::Accepted, None, now).await? {
+                    // It may wait to be sent again by now.
+                    outbound::settle(tx, organisation, message, now).await?;
                 }
                 let key = provider_key(lease.account_id, &accepted.provider_message_id);
-                if !is_named {
+                if is_named {
+                    outbound::keep_key(tx, attempt, key).await?;
+                } else {
                     statuses::name(tx, organisation, message, &accepted.provider_message_id, key).await?;
                 }
                 standing.report(MessageStatus::Sent, now, None);
@@ -217,11 +252,11 @@ impl Engine {
             }
         }
         if let Some(status) = standing.moved() {
+            event = Some(status);
+            statuses::advance(tx, Vec::from([standing.advance])).await?;
             if status == MessageStatus::Failed {
                 gathered.failed.push((organisation, message));
             }
-            event = Some(status);
-            statuses::advance(tx, Vec::from([standing.advance])).await?;
         }
         if let Some(status) = event {
             tx.record(organisation, now, [status_event(message, lease.conversation_id, status)]);

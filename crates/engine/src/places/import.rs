@@ -82,6 +82,9 @@ impl<T: Named> Import<T> {
 
     /// The row that a line is about: the one with its code, or the one of its name unless both have codes.
     fn target(&self, invalid: &mut Invalid, scope: Uuid, line: &Line) -> Option<usize> {
+        if line.is_longer {
+            invalid.add("row", "The row has more cells than the header: put text with separators in quotes.");
+        }
         let code = line.get("code");
         if let Some(at) = code.and_then(|code| self.book.by_code(code)) {
             return Some(at);

@@ -1,7 +1,7 @@
 //! Links and QR codes that open a chat with a facility named already.
 
 use kabar_domain::message::Platform;
-use kabar_domain::{Ability, AccountId, FacilityId, SiteId};
+use kabar_domain::{Ability, AccountId, FacilityId, OrganisationId, SiteId};
 use kabar_store::accounts::{self, Account};
 use kabar_store::{Db, facilities, sites};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,7 +31,8 @@ pub struct FacilityLink {
 /// The links of a facility, those of the default account first.
 #[derive(Clone, Debug)]
 pub struct FacilityLinks {
-    /// What the person's message begins with. Matching finds the facility by its code, and by its name at its site.
+    /// What the person's message begins with on WhatsApp. Matching finds the facility by its code, and by its name at
+    /// its site.
     pub text: String,
     pub links: Vec<FacilityLink>,
 }
@@ -64,11 +65,15 @@ fn text(facility: &Facility, site: &Site) -> String {
     format!("{}{code}, {}: ", facility.name, site.name)
 }
 
-fn link(account: &Account, text: &str) -> Option<FacilityLink> {
+/// Telegram shows a text to whoever has written to the bot before, and to others a button that sends `/start …` alone:
+/// so the bot is told, and the text left out.
+fn link(account: &Account, facility: FacilityId, text: &str) -> Option<FacilityLink> {
     let text = utf8_percent_encode(text, NON_ALPHANUMERIC);
     let url = match account.platform {
         Platform::Whatsapp => format!("https://wa.me/{}?text={text}", account.phone_digits.as_deref()?),
-        Platform::Telegram => format!("https://t.me/{}?text={text}", account.username.as_deref()?),
+        Platform::Telegram => {
+            format!("https://t.me/{}?start={STARTS}{facility}", account.username.as_deref()?)
+        }
         Platform::Widget | Platform::Other => return None,
     };
     Some(FacilityLink {
@@ -77,6 +82,33 @@ fn link(account: &Account, text: &str) -> Option<FacilityLink> {
         display_name: account.display_name.clone(),
         url,
     })
+}
+
+/// What comes before a facility's id in what a link has a bot told: Telegram takes letters, figures, `_` and `-`.
+const STARTS: &str = "f_";
+
+/// What a message tells a bot who has just been opened: the text after `/start`, empty for none. `None` for any other
+/// message.
+pub(crate) fn started(message: &str) -> Option<&str> {
+    let payload = message.trim().strip_prefix("/start")?;
+    (payload.is_empty() || payload.starts_with(char::is_whitespace)).then(|| payload.trim())
+}
+
+/// The facility that a bot was opened about.
+pub(crate) fn facility_of(message: &str) -> Option<FacilityId> {
+    started(message)?.strip_prefix(STARTS)?.parse().ok()
+}
+
+/// How people are told which facility it is, as in a link's text.
+pub(crate) async fn spoken(
+    db: &mut impl Db,
+    organisation: OrganisationId,
+    id: FacilityId,
+) -> Result<Option<String>> {
+    let Some(facility) = facilities::find(db, organisation, id).await? else { return Ok(None) };
+    let site = sites::find(db, organisation, facility.site_id).await?;
+    let text = site.filter(|_| facility.archived_at.is_none()).map(|site| text(&facility, &site));
+    Ok(text.map(|text| text.trim_end_matches([':', ' ']).to_owned()))
 }
 
 impl LinkQuery {
@@ -95,12 +127,20 @@ impl LinkQuery {
     }
 }
 
+fn is_reachable(account: &Account) -> bool {
+    match account.platform {
+        Platform::Whatsapp => account.phone_digits.is_some(),
+        Platform::Telegram => account.username.is_some(),
+        Platform::Widget | Platform::Other => false,
+    }
+}
+
 /// The organisation's accounts that people can write to, the default one first.
 async fn reachable(db: &mut impl Db, principal: &Principal, query: LinkQuery) -> Result<Vec<Account>> {
     let (platform, wanted) = query.checked()?;
     let filter = accounts::Filter { platform, ..accounts::Filter::default() };
     let mut accounts = accounts::list(db, principal.organisation_id, filter, whole()).await?;
-    accounts.retain(|account| wanted.is_none_or(|id| id == account.id) && link(account, "").is_some());
+    accounts.retain(|account| wanted.is_none_or(|id| id == account.id) && is_reachable(account));
     accounts.sort_by_key(|account| !account.is_default);
     Ok(accounts)
 }
@@ -130,7 +170,7 @@ impl Engine {
         let (facility, site) = self.facility_at(&mut db, principal, id).await?;
         let accounts = reachable(&mut db, principal, LinkQuery::default()).await?;
         let text = text(&facility, &site);
-        let links = accounts.iter().filter_map(|account| link(account, &text)).collect();
+        let links = accounts.iter().filter_map(|account| link(account, id, &text)).collect();
         Ok(FacilityLinks { text, links })
     }
 
@@ -146,7 +186,7 @@ impl Engine {
         let (facility, site) = self.facility_at(&mut db, principal, id).await?;
         let accounts = reachable(&mut db, principal, query).await?;
         let text = text(&facility, &site);
-        let link = accounts.first().and_then(|account| link(account, &text)).ok_or_else(unreachable)?;
+        let link = accounts.first().and_then(|account| link(account, id, &text)).ok_or_else(unreachable)?;
         Qr::new(&link.url)
     }
 
@@ -184,7 +224,7 @@ impl Engine {
         let there = facilities::list(&mut db, organisation, &filter, whole()).await?;
         let draw = move || {
             let entries = there.into_iter().map(|facility| {
-                let url = link(&account, &text(&facility, &site)).ok_or_else(unreachable)?.url;
+                let url = link(&account, facility.id, &text(&facility, &site)).ok_or_else(unreachable)?.url;
                 Ok(SheetEntry { qr: Qr::new(&url)?, facility, url })
             });
             let entries = entries.collect::<Result<Vec<_>>>()?;

@@ -10,7 +10,7 @@ use kabar_domain::{Ability, SiteId, Timestamp};
 use kabar_store::records::list::{Assignee, Filter, Key, Merged, Order};
 
 use super::create::organisation;
-use super::due;
+use super::{due, number};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Invalid, Result};
@@ -188,6 +188,11 @@ impl Engine {
         let q = query.q.unwrap_or_default();
         rules::text(&mut invalid, "q", &q, 255);
         filter.words = q.to_lowercase().split_whitespace().take(WORDS).map(str::to_owned).collect();
+        match number::whole(&q) {
+            // Its parts alone are in many.
+            Some(number) if filter.words.len() > 1 => filter.words = vec![number.to_lowercase()],
+            number => filter.number = number,
+        }
         let order = order(&mut invalid, query.sort.as_deref());
         invalid.check()?;
         Ok(Listing { filter, order })

@@ -10,7 +10,7 @@ use kabar_store::jobs::Leased;
 use kabar_store::signups::{self, Signup};
 
 use super::explain::{self, Outcome, Problem, failed, refused};
-use super::{Secrets, Step, event, steps, written};
+use super::{Secrets, Step, event, fresh_steps, steps, written};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -50,6 +50,10 @@ fn settled(step: &mut Step, outcome: Outcome) -> Outcome {
     }
 }
 
+const fn is_open(step: &Step) -> bool {
+    matches!(step.status, StepStatus::Pending | StepStatus::Running)
+}
+
 impl Engine {
     pub(crate) async fn attempt_signup(&self, job: &Leased) -> Done {
         match self.take_steps(job).await {
@@ -61,14 +65,34 @@ impl Engine {
         }
     }
 
+    /// The step that cannot be taken fails; a person may resume there.
+    pub(crate) async fn give_up_signup(&self, job: &Leased) -> Result<()> {
+        let id = SignupId::from_uuid(job.subject_id);
+        let found = signups::find(&mut self.store.reader().await?, job.organisation_id, id).await?;
+        let running = found.filter(|signup| signup.status == SignupStatus::Running);
+        let Some(mut signup) = running else { return Ok(()) };
+        let mut steps = steps(&signup)?;
+        let at = steps.iter().position(is_open).unwrap_or(steps.len().saturating_sub(1));
+        if at >= steps.len() {
+            steps = fresh_steps();
+        }
+        let outcome = failed(
+            "The step could not be taken, time after time; the server's log says why.",
+            "Mend what the log says, then resume the signup.",
+        );
+        self.note(&mut signup, &mut steps, at, &outcome);
+        signup.steps = written(&steps)?;
+        self.write_signup(&mut signup).await?;
+        Ok(())
+    }
+
     async fn take_steps(&self, job: &Leased) -> Result<Done> {
         let id = SignupId::from_uuid(job.subject_id);
         let found = signups::find(&mut self.store.reader().await?, job.organisation_id, id).await?;
         let Some(mut signup) = found else { return Ok(Done::Finished) };
         while signup.status == SignupStatus::Running {
             let mut steps = steps(&signup)?;
-            let open = |step: &Step| matches!(step.status, StepStatus::Pending | StepStatus::Running);
-            let Some(at) = steps.iter().position(open) else {
+            let Some(at) = steps.iter().position(is_open) else {
                 return Err(Error::Internal("a running signup has no step to take".into()));
             };
             let name = steps[at].name;

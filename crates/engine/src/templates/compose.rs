@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use super::fill::fill;
 use super::form::Form;
-use super::{Values, is_named, no_waba, not_found, plain_language};
-use crate::error::{Error, Invalid, Result};
+use super::{Values, is_named, no_waba, plain_language};
+use crate::error::{Error, Invalid, MAKE_TEMPLATE, Result};
 use crate::messages::Draft;
 use crate::rules;
 
@@ -71,8 +71,21 @@ pub(crate) async fn compose(
         let own = organisation.and_then(|found| found.settings["language"].as_str().map(plain_language));
         languages.extend(own);
     }
-    let template = choose(found, language.as_deref(), &languages).ok_or_else(not_found)?;
+    let there: Vec<String> = found.iter().map(|template| template.language.clone()).collect();
+    let template = choose(found, language.as_deref(), &languages)
+        .ok_or_else(|| missing(&name, language.as_deref(), &there))?;
     filled(&template, &message.values)
+}
+
+/// `there`: the languages that the name has.
+fn missing(name: &str, language: Option<&str>, there: &[String]) -> Error {
+    Error::TemplateMissing(match language {
+        Some(language) if !there.is_empty() => format!(
+            "The template {name} is not there in {language}, but in {}: name one of these, or {MAKE_TEMPLATE}.",
+            there.join(", ")
+        ),
+        _ => format!("This number's business account has no template named {name}: {MAKE_TEMPLATE}."),
+    })
 }
 
 /// A template that can be sent, filled in.

@@ -41,6 +41,9 @@ fn says_nothing(reading: &Reading) -> bool {
 /// Before floods are looked at.
 pub(crate) fn fate(settings: &OperationsSettings, item: &Unread, reading: &Reading) -> Fate {
     let Some(kind) = kind_of(reading.class) else { return Fate::Stay(None) };
+    if item.text.as_deref().is_some_and(crate::chat::is_command) {
+        return Fate::Stay(Some("it asks about a record, or for help"));
+    }
     let forbidden = item.channel.and_then(|channel| match kind {
         RecordKind::Problem => (!channel.allow_issues).then_some("the channel takes no problems"),
         RecordKind::WorkUpdate => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kabar_domain::channel::InboxClass;
+use kabar_domain::operations::Severity;
 use kabar_domain::{InboxItemId, OrganisationId};
 use kabar_store::Tx;
 use kabar_store::intake::{self, Source, Window};
@@ -68,7 +69,7 @@ impl Floods {
         Ok(Self { windows, gathered: Vec::new() })
     }
 
-    /// Counts an item that says something.
+    /// Counts an item that says something. What is a matter of life is never gathered.
     pub fn take(&mut self, item: &Unread, reading: &Reading, settings: &OperationsSettings) -> Flow {
         if reading.class == InboxClass::Unknown {
             return Flow::Single;
@@ -76,6 +77,8 @@ impl Floods {
         let flood = &settings.flood;
         let length = Duration::from_mins(u64::from(flood.window_minutes));
         let at = item.created_at;
+        let is_critical =
+            reading.class == InboxClass::Problem && reading.severity == Some(Severity::Critical);
         let mut flow = Flow::Single;
         for (source, limit, who) in sources(item, reading, flood) {
             let fresh = Window { started_at: at, taken: 0, digest_id: None };
@@ -84,7 +87,7 @@ impl Floods {
                 *window = fresh;
             }
             window.taken += 1;
-            if window.taken <= limit || flow != Flow::Single {
+            if window.taken <= limit || flow != Flow::Single || is_critical {
                 continue;
             }
             flow = if let Some(digest) = window.digest_id {

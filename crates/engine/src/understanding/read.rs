@@ -9,6 +9,7 @@ use kabar_understanding::{Analysis, Class, Language, Reason, analyse};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::places;
 use crate::vocabulary::{Place, Thing, Vocabulary};
 
 /// Places that a person may be asked to choose from.
@@ -103,7 +104,20 @@ struct Where {
     choices: Vec<Guess>,
 }
 
-fn place(analysis: &Analysis, vocabulary: &Vocabulary, text: &str, default: Option<SiteId>) -> Where {
+/// The facility whose code was scanned before the message was written.
+fn scanned(item: &Unread, vocabulary: &Vocabulary) -> Option<(Thing, Guess)> {
+    let key = places::facility_of(item.start.as_deref()?)?.to_string();
+    let entry = vocabulary.things.entries().iter().find(|entry| entry.key == key)?;
+    Some((vocabulary.thing(&key)?, Guess::new(&key, &entry.name, 1.0)))
+}
+
+fn place(
+    analysis: &Analysis,
+    vocabulary: &Vocabulary,
+    text: &str,
+    scanned: Option<(Thing, Guess)>,
+    default: Option<SiteId>,
+) -> Where {
     let named: Vec<_> =
         analysis.entities.locations.iter().filter_map(|entity| entity.found.as_ref()).collect();
     let things: Vec<_> = analysis
@@ -125,6 +139,9 @@ fn place(analysis: &Analysis, vocabulary: &Vocabulary, text: &str, default: Opti
     let mut found = meant.and_then(|(place, found)| site(vocabulary, place.site_id(), found.score));
     if found.is_none() {
         found = things.first().and_then(|(thing, guess)| site(vocabulary, thing.site_id, guess.score));
+    }
+    if let (None, Some((thing, _))) = (&found, &scanned) {
+        found = site(vocabulary, thing.site_id, 1.0);
     }
     if found.is_none() {
         let doubtful = analysis.entities.locations.iter().filter(|entity| entity.found.is_none());
@@ -158,6 +175,7 @@ fn place(analysis: &Analysis, vocabulary: &Vocabulary, text: &str, default: Opti
     {
         thing = Some((*facility, Guess::new(&found.key, &found.name, found.score)));
     }
+    thing = thing.or_else(|| scanned.filter(|(thing, _)| here(thing)));
     Where { site: found, thing, choices }
 }
 
@@ -178,7 +196,7 @@ impl Reading {
         let text = item.text.as_deref().unwrap_or_default();
         let analysis = analyse(text, &vocabulary.context());
         let default = item.channel.and_then(|channel| channel.default_site_id);
-        let place = place(&analysis, vocabulary, text, default);
+        let place = place(&analysis, vocabulary, text, scanned(item, vocabulary), default);
         let of_thing = place.thing.as_ref().and_then(|(thing, _)| thing.category_id);
         let form = analysis.structured.as_ref().map(|form| form.fields.clone()).unwrap_or_default();
         let mut reading = Self {

@@ -76,8 +76,8 @@ impl Engine {
         let mut written = Vec::with_capacity(read.len());
         for (item, reading) in &read {
             let (Some(was), Some(reading)) = (standing.remove(&item.id), reading) else { continue };
-            // What waits in the queue is read when its turn comes.
-            if was.confidence.is_none() {
+            // What waits in the queue is read when its turn comes; what a model service read is the better reading.
+            if was.confidence.is_none() || was.refined {
                 continue;
             }
             // Why a person is to look at it comes last, and still holds.

@@ -84,13 +84,6 @@ pub(super) fn wait_after(attempts: i64, unit: f64) -> Option<Duration> {
     Some(wait.mul_f64(1.0 + JITTER * unit))
 }
 
-/// From 0 to 1.
-pub(super) fn unit() -> f64 {
-    // Jitter only: a fixed wait does when there is no randomness.
-    crate::crypto::random::<4>()
-        .map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
-}
-
 /// What is posted of an event: the bytes that are signed.
 pub(super) fn payload(event: &Event) -> String {
     format!(

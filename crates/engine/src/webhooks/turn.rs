@@ -17,8 +17,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Made, payload, unit, wait_after};
+use super::attempt::{Attempt, Made, payload, wait_after};
 use super::deliveries::webhook_id;
+use crate::crypto::unit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::events::{Event, render};

@@ -9,7 +9,7 @@ use kabar_domain::FileId;
 use super::Visitor;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::media::{File, NewFile};
+use crate::media::{File, NewFile, Source};
 
 /// Bytes of one file.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -44,7 +44,7 @@ impl Engine {
         body: impl Stream<Item = Result<Bytes, String>> + Send,
     ) -> Result<Attachment> {
         let most = self.largest_attachment();
-        let file = self.store_upload(visitor.organisation_id, new, body, most).await?;
+        let file = self.store_upload(visitor.organisation_id, Source::Visitor, new, body, most).await?;
         let signature = URL_SAFE_NO_PAD.encode(self.key.sign(&signed_text(visitor, file.id)));
         Ok(Attachment { handle: format!("{}.{signature}", file.id), file })
     }

@@ -6,7 +6,7 @@ use kabar_domain::inbound::{
 use kabar_domain::message::{Media, MessageKind, Platform};
 use kabar_domain::outbound::{OutboundMessage, Unsendable};
 use kabar_domain::{FileId, Timestamp};
-use kabar_store::files;
+use kabar_store::files::drafts;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use url::Url;
@@ -158,6 +158,10 @@ impl Engine {
         let media = self.attached(visitor, &written.attachments, &mut invalid).await?;
         let language = written.language.filter(|tag| super::fields::is_language(tag));
         invalid.check()?;
+        if !media.is_empty() {
+            let files = media.iter().filter_map(|media| media.file_id).collect();
+            self.keep_drafts(visitor.organisation_id, files).await?;
+        }
         self.know_visitor(visitor).await?;
         let mut payload = serde_json::Map::new();
         let page = written.page.and_then(|page| Url::parse(&page).ok());
@@ -195,7 +199,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let known = ids.iter().copied().flatten().collect();
-        let found = files::find_all(&mut self.store.reader().await?, visitor.organisation_id, known).await?;
+        let found = drafts::find(&mut self.store.reader().await?, visitor.organisation_id, known).await?;
         let mut media = Vec::new();
         for (index, id) in ids.into_iter().enumerate() {
             let Some(file) = id.and_then(|id| found.get(&id)) else {

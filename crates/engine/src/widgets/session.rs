@@ -209,11 +209,17 @@ impl Engine {
         })
     }
 
-    /// A message of the visitor's conversation, as the visitor sees it.
-    pub(super) async fn seen_message(&self, visitor: &Visitor, id: MessageId) -> Result<Option<Seen>> {
+    /// A message as the visitor of its conversation sees it.
+    pub(super) async fn seen_message(
+        &self,
+        visitor: &Visitor,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Result<Option<Seen>> {
         let organisation = visitor.organisation_id;
         let mut db = self.store.reader().await?;
-        let Some(mut message) = messages::find_message(&mut db, organisation, id).await? else {
+        let found = messages::find_message(&mut db, organisation, id).await?;
+        let Some(mut message) = found.filter(|message| message.conversation_id == conversation) else {
             return Ok(None);
         };
         self.show_media(&mut db, organisation, &mut message.media).await?;

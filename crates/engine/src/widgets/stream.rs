@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kabar_domain::message::MessageStatus;
-use kabar_domain::{ConversationId, MessageId};
+use kabar_domain::{ChannelId, ConversationId, MessageId};
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -50,9 +50,18 @@ pub enum Told {
     Over,
 }
 
+/// What an event says of its message. Its `data` are those of the change, with the message in it, if that is known.
 #[derive(Deserialize)]
-struct Status<'a> {
-    status: Option<&'a str>,
+struct About {
+    status: Option<String>,
+    conversation_id: Option<ConversationId>,
+    message: Option<Whereabouts>,
+}
+
+#[derive(Deserialize)]
+struct Whereabouts {
+    conversation_id: ConversationId,
+    channel_id: ChannelId,
 }
 
 impl Engine {
@@ -63,7 +72,7 @@ impl Engine {
         after: Option<i64>,
     ) -> Result<VisitorStream> {
         let listening = self.visits.listens(&visitor)?;
-        let typing = self.typing.listen();
+        let typing = self.store.watch_typing();
         let last = self.store.watch_events(visitor.organisation_id).await?;
         let known = *last.borrow();
         let thread = self.thread_of(&mut self.store.reader().await?, &visitor).await?;
@@ -137,26 +146,24 @@ impl VisitorStream {
             "message.received" | "message.status" | "message.edited" | "message.revoked"
         );
         let Some(subject) = event.subject_id.filter(|_| is_told) else { return Ok(None) };
-        let data = event.data.get();
-        if self.conversation.is_none() && data.contains(&self.visitor.widget.channel_id.to_string()) {
+        let Ok(about) = serde_json::from_str::<About>(event.data.get()) else { return Ok(None) };
+        let channel = about.message.as_ref().map(|message| message.channel_id);
+        if self.conversation.is_none() && channel == Some(self.visitor.widget.channel_id) {
             let mut db = self.engine.store.reader().await?;
             let thread = self.engine.thread_of(&mut db, &self.visitor).await?;
             self.conversation = thread.map(|thread| thread.conversation_id);
         }
-        let is_ours = self.conversation.is_some_and(|id| data.contains(&id.to_string()));
-        if !is_ours {
-            return Ok(None);
-        }
+        let place = about.message.map(|message| message.conversation_id).or(about.conversation_id);
+        let Some(conversation) = self.conversation.filter(|own| place == Some(*own)) else { return Ok(None) };
         let id = MessageId::from_uuid(subject.uuid());
         if event.kind == "message.status" {
-            let status = serde_json::from_str::<Status<'_>>(data).ok().and_then(|status| status.status);
-            match status {
+            match about.status.as_deref() {
                 Some("sent") => self.told.push(id),
                 Some("read") => return Ok(Some(Told::Read(id))),
                 _ => return Ok(None),
             }
         }
-        let seen = self.engine.seen_message(&self.visitor, id).await?;
+        let seen = self.engine.seen_message(&self.visitor, conversation, id).await?;
         Ok(seen.map(|seen| Told::Message(Box::new(seen))))
     }
 }

@@ -11,6 +11,8 @@ use aws_lc_rs::iv::FixedLength;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded::byte_serialize;
 
+use super::Fields;
+
 const VECTOR: &[u8; 16] = b"PGKEYENCDECIVSPC";
 
 /// A terminal's resource key: 32 characters, used as they are.
@@ -41,7 +43,13 @@ impl Key {
         }))
     }
 
-    pub(super) fn decrypt(&self, digits: &str) -> Option<String> {
+    /// What an encrypted message of the gateway says. `None`, whatever is wrong with it: a caller that could tell a bad
+    /// padding from bad content could have messages decrypted by trying.
+    pub fn open(&self, trandata: &str) -> Option<Fields> {
+        Fields::parse(&self.decrypt(trandata)?)
+    }
+
+    fn decrypt(&self, digits: &str) -> Option<String> {
         let digits = digits.trim();
         let mut bytes = (0..digits.len())
             .step_by(2)

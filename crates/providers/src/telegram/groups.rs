@@ -77,11 +77,6 @@ impl Client {
         Ok(members.into_iter().filter_map(ChatMember::read).collect())
     }
 
-    /// Everybody in the chat, the bot included.
-    pub async fn chat_member_count(&self, bot_token: &str, chat: &str) -> Result<i64, SendFailure> {
-        self.call(bot_token, "getChatMemberCount", &json!({"chat_id": chat})).await
-    }
-
     pub async fn chat_member(
         &self,
         bot_token: &str,

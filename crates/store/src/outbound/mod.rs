@@ -7,16 +7,22 @@
 //! Locks are taken in one order: conversations, messages, lanes ([`Tx::lock_lanes`]), accounts.
 
 mod accounts;
+mod attempts;
 mod dead;
 mod lease;
 mod outlook;
 mod queue;
+mod stranded;
 
 pub use accounts::{PairAnswer, forget_pairs, hold, let_go, pair_answered, provider_answered, turn_back};
+pub use attempts::{About, about, attempts, keep_key, lost_failed};
 pub use dead::{DeadLetter, announce, count_dead, forget_dead, list_dead, note_dead};
 pub use lease::{Leased, Leases, Ready, TROUBLED, lease, ready_accounts};
 pub use outlook::{Backlog, Outlook, backlog, outlook};
-pub use queue::{NewOutbound, admit_scheduled, enqueue, free_lanes, newest_position, send_again};
+pub use queue::{NewOutbound, admit_scheduled, enqueue, free_lanes, send_again};
+pub use stranded::{GivenOver, give_over, stranded};
+
+use std::time::Duration;
 
 use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timestamp};
 use uuid::Uuid;
@@ -24,6 +30,9 @@ use uuid::Uuid;
 use crate::args;
 use crate::error::Result;
 use crate::store::{Db, Tx};
+
+/// A sender at work extends its leases, and ends them when it can write again. One that ran out so long ago it has lost.
+const FORGOTTEN: Duration = Duration::from_mins(10);
 
 /// Which attempt of which message, whose.
 #[derive(Clone, Copy, Debug)]
@@ -128,18 +137,19 @@ pub async fn extend(tx: &mut Tx, attempt: Attempt, until: Timestamp) -> Result<(
 pub struct Chores {
     pub has_expired_leases: bool,
     pub has_scheduled: bool,
+    pub has_stranded: bool,
 }
 
 pub async fn chores(db: &mut impl Db, alive: Uuid, now: Timestamp) -> Result<Chores> {
-    let mut rows = db
-        .fetch(
-            "SELECT EXISTS (SELECT 1 FROM outbound_queue WHERE lease_until < $1 AND lease_owner <> $2),
-                 EXISTS (SELECT 1 FROM outbound_queue WHERE position IS NULL AND send_at <= $1)",
-            args![now, alive],
-        )
-        .await?;
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM outbound_queue WHERE lease_until < $1 AND (lease_owner <> $2 OR lease_until < $3)),
+             EXISTS (SELECT 1 FROM outbound_queue WHERE position IS NULL AND send_at <= $1),
+             EXISTS (SELECT 1 {STRANDED})",
+        STRANDED = stranded::STRANDED
+    );
+    let mut rows = db.fetch(&sql, args![now, alive, now.minus(FORGOTTEN)]).await?;
     let Some(row) = rows.first_mut() else { return Ok(Chores::default()) };
-    Ok(Chores { has_expired_leases: row.get(0)?, has_scheduled: row.get(1)? })
+    Ok(Chores { has_expired_leases: row.get(0)?, has_scheduled: row.get(1)?, has_stranded: row.get(2)? })
 }
 
 /// The newest time anything was queued or sent, for a server that starts: a clock that is behind it went back.
@@ -159,8 +169,8 @@ pub struct Expired {
     pub conversation_id: ConversationId,
 }
 
-/// Ends every lease that ran out before `before`, but for those of `alive`, whose own tasks end them. The messages
-/// that are uncertain now.
+/// Ends every lease that ran out before `before`, but for those of `alive`, whose own tasks end them unless they have
+/// lost them. The messages that are uncertain now.
 pub async fn expire(
     tx: &mut Tx,
     alive: Uuid,
@@ -170,9 +180,9 @@ pub async fn expire(
 ) -> Result<Vec<Expired>> {
     let leases: Vec<(Expired, i64)> = tx
         .fetch(
-            "DELETE FROM outbound_queue WHERE lease_until < $1 AND lease_owner <> $2
+            "DELETE FROM outbound_queue WHERE lease_until < $1 AND (lease_owner <> $2 OR lease_until < $3)
              RETURNING organisation_id, message_id, conversation_id, attempt",
-            args![before, alive],
+            args![before, alive, before.minus(FORGOTTEN)],
         )
         .await?
         .iter_mut()
@@ -248,17 +258,6 @@ pub async fn cancel(tx: &mut Tx, organisation: OrganisationId, id: MessageId) ->
     .await?;
     free_lanes(tx, &[lane]).await?;
     Ok(true)
-}
-
-/// How often a sender began to send a message.
-pub async fn attempts(db: &mut impl Db, organisation: OrganisationId, id: MessageId) -> Result<i64> {
-    let mut rows = db
-        .fetch(
-            "SELECT COUNT(*) FROM outbound_attempts WHERE organisation_id = $1 AND message_id = $2",
-            args![organisation, id],
-        )
-        .await?;
-    rows.first_mut().map_or(Ok(0), |row| row.get(0))
 }
 
 /// Messages waiting and messages leased.

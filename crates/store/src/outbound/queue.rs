@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::args;
 use crate::bulk::{Rows, of};
 use crate::error::Result;
-use crate::store::{Db, Tx};
+use crate::store::{Db as _, Tx};
 use crate::value::Bind;
 
 /// A message to queue.
@@ -101,20 +101,24 @@ struct Queued {
     due_at: Timestamp,
 }
 
-/// Puts a message at the end of its lane (`position` is greater than all there), or with those that wait for their
+/// Puts a message at the end of its lane, at `position` or behind what is there, or with those that wait for their
 /// time. What waits in the lane before it becomes as urgent as it is.
 async fn queue(tx: &mut Tx, queued: Queued, position: Uuid, now: Timestamp) -> Result<()> {
-    let in_lane = queued.send_at.is_none();
-    if in_lane {
+    let (mut place, mut ready_at) = (None, None);
+    if queued.send_at.is_none() {
         tx.lock_lanes([queued.conversation_id]).await?;
-        raise(tx, queued.conversation_id, queued.priority).await?;
+        let last = last(tx, queued.conversation_id).await?;
+        if last.is_none() {
+            ready_at = Some(queued.due_at);
+        } else {
+            raise(tx, queued.conversation_id, queued.priority).await?;
+        }
+        place = Some(behind(last, position));
     }
     tx.execute(
         "INSERT INTO outbound_queue (organisation_id, message_id, account_id, conversation_id, pair_id, is_group,
              priority, send_at, position, attempt, failures, due_at, ready_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11,
-             CASE WHEN $12 AND NOT EXISTS (SELECT 1 FROM outbound_queue
-                  WHERE conversation_id = $4 AND position IS NOT NULL) THEN $11 END, $13)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13)",
         args![
             queued.organisation_id,
             queued.message_id,
@@ -124,15 +128,28 @@ async fn queue(tx: &mut Tx, queued: Queued, position: Uuid, now: Timestamp) -> R
             queued.is_group,
             queued.priority,
             queued.send_at,
-            in_lane.then_some(position),
+            place,
             queued.attempt,
             queued.due_at,
-            in_lane,
+            ready_at,
             now
         ],
     )
     .await?;
     Ok(())
+}
+
+/// The last place that is taken in a lane. The lane is locked.
+async fn last(tx: &mut Tx, lane: ConversationId) -> Result<Option<Uuid>> {
+    let sql = "SELECT position FROM outbound_queue WHERE conversation_id = $1 AND position IS NOT NULL
+               ORDER BY position DESC LIMIT 1";
+    tx.fetch_optional(sql, args![lane]).await?.map(|mut row| row.get(0)).transpose()
+}
+
+/// A place behind the last of a lane. `wanted` is of the time at which it was asked for: others may have been quicker,
+/// and clocks differ.
+fn behind(last: Option<Uuid>, wanted: Uuid) -> Uuid {
+    last.map_or(wanted, |last| wanted.max(Uuid::from_u128(last.as_u128().saturating_add(1))))
 }
 
 /// What waits in a lane becomes as urgent as what comes behind it. The lane is locked.
@@ -144,12 +161,6 @@ async fn raise(tx: &mut Tx, lane: ConversationId, priority: SendPriority) -> Res
     )
     .await?;
     Ok(())
-}
-
-/// The place of the message that is last of all, for a server that starts: what is queued from now on comes behind it.
-pub async fn newest_position(db: &mut impl Db) -> Result<Option<Uuid>> {
-    let sql = "SELECT position FROM outbound_queue WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1";
-    db.fetch(sql, args![]).await?.first_mut().map(|row| row.get(0)).transpose()
 }
 
 /// Moves messages whose time has come to the end of their lanes, at most `limit`; how many.
@@ -186,9 +197,10 @@ pub async fn admit_scheduled(tx: &mut Tx, clock: &Clock, limit: i64) -> Result<u
     tx.lock_lanes(due.iter().map(|row| row.2)).await?;
     for (organisation, message, conversation, priority) in &due {
         raise(tx, *conversation, *priority).await?;
+        let position = behind(last(tx, *conversation).await?, clock.uuid());
         tx.execute(
             "UPDATE outbound_queue SET position = $1, due_at = $2 WHERE organisation_id = $3 AND message_id = $4",
-            args![clock.uuid(), now, *organisation, *message],
+            args![position, now, *organisation, *message],
         )
         .await?;
     }
@@ -219,8 +231,8 @@ pub async fn free_lanes(tx: &mut Tx, lanes: &[ConversationId]) -> Result<()> {
     promote(tx, lanes.iter().copied()).await
 }
 
-/// Puts a message that failed, or may not have been sent, at the end of its lane once more. A late report of the
-/// earlier attempt still settles it: its id is echoed. `false`: it is neither failed nor uncertain.
+/// Puts a message that failed, or may not have been sent, at the end of its lane once more. A late report that the
+/// earlier attempt was delivered still settles it: its id is echoed. `false`: it is neither failed nor uncertain.
 pub async fn send_again(
     tx: &mut Tx,
     organisation: OrganisationId,
@@ -230,6 +242,7 @@ pub async fn send_again(
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<bool> {
+    super::attempts::leave_key(tx, organisation, id).await?;
     let found = tx
         .fetch_optional(
             "UPDATE messages SET status = 10, error = NULL, failed_at = NULL, sent_at = NULL,

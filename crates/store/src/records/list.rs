@@ -37,6 +37,8 @@ pub struct Filter {
     pub overdue: Option<Timestamp>,
     /// Lower-case words, all of which are in the number, title or body.
     pub words: Vec<String>,
+    /// Or the number is this one.
+    pub number: Option<String>,
     pub merged: Merged,
 }
 
@@ -124,8 +126,12 @@ impl Filter {
         select.push_some("AND r.occurred_at >= ?", self.from.map(Bind::value));
         select.push_some("AND r.occurred_at < ?", self.to.map(Bind::value));
         select.push_some("AND r.status IN (1, 2, 3, 6) AND r.due_at < ?", self.overdue.map(Bind::value));
-        for word in &self.words {
-            select.push(r"AND r.search LIKE ? ESCAPE '\'", args![contains(word)]);
+        if !self.words.is_empty() {
+            let all = vec![r"r.search LIKE ? ESCAPE '\'"; self.words.len()].join(" AND ");
+            let or = if self.number.is_some() { "r.number = ? OR " } else { "" };
+            let words = self.words.iter().map(|word| contains(word).value());
+            let values = self.number.iter().map(Bind::value).chain(words);
+            select.push(&format!("AND ({or}{all})"), values.collect());
         }
         match self.merged {
             Merged::Without => select.push("AND r.merged_into IS NULL", Vec::new()),

@@ -1,8 +1,9 @@
 //! Writers at the same time: each is done when it hears so, and one that is undone takes nothing of the others with it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use kabar_domain::{OrganisationId, Timestamp};
+use kabar_domain::{ConversationId, OrganisationId, Timestamp};
 use kabar_store::events::NewEvent;
 use kabar_store::{Db, Store, args, organisations};
 
@@ -116,7 +117,7 @@ crate::both! {
             } else {
                 // Gone before it is done, at some point of its way.
                 tokio::spawn(async move {
-                    let patience = std::time::Duration::from_micros(u64::from(n) * 40);
+                    let patience = Duration::from_micros(u64::from(n) * 40);
                     tokio::time::timeout(patience, writer).await.unwrap_or_default()
                 });
             }
@@ -151,7 +152,49 @@ crate::both! {
                 heard.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(std::time::Duration::from_mins(1), looking).await.expect("hints come");
+        tokio::time::timeout(Duration::from_mins(1), looking).await.expect("hints come");
+        for node in nodes {
+            node.abort();
+        }
+        other.close().await;
+    }
+
+    async fn another_node_hears_who_is_typing(store: Store) {
+        if store.is_sqlite() {
+            return;
+        }
+        let clock = clock();
+        let other = Store::open(&crate::reopen::options(&store).await).await.unwrap();
+        let (mut here, mut there) = (store.watch_typing(), other.watch_typing());
+        let exchange = |store: &Store| {
+            let (store, node) = (store.clone(), clock.uuid());
+            tokio::spawn(async move { store.exchange_hints(node).await })
+        };
+        let nodes = [exchange(&store), exchange(&other)];
+        let conversation = ConversationId::new(&clock);
+        let mut said = 0;
+        let telling = async {
+            // What is said before the other one listens is lost to it.
+            loop {
+                store.show_typing(conversation);
+                said += 1;
+                if let Ok(heard) = tokio::time::timeout(Duration::from_millis(100), there.recv()).await {
+                    return heard.unwrap();
+                }
+            }
+        };
+        let heard = tokio::time::timeout(Duration::from_mins(1), telling).await;
+        assert_eq!(heard.expect("it is told"), conversation);
+        let theirs = ConversationId::new(&clock);
+        other.show_typing(theirs);
+        let answer = tokio::time::timeout(Duration::from_mins(1), async {
+            let mut own = 0;
+            while here.recv().await.unwrap() != theirs {
+                own += 1;
+            }
+            own
+        });
+        assert_eq!(answer.await.expect("it is told"), said, "nothing of one's own comes back");
         for node in nodes {
             node.abort();
         }

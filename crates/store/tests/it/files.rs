@@ -25,6 +25,7 @@ fn pending(clock: &Clock, organisation_id: OrganisationId) -> File {
         provider_id: None,
         url: None,
         claimed_sha256: None,
+        draft_until: None,
         created_at: clock.now(),
         updated_at: clock.now(),
         key: None,
@@ -71,7 +72,8 @@ crate::both! {
         assert_eq!(files::find(&mut db, ours, foreign).await.unwrap(), None);
         assert_eq!(files::find_all(&mut db, ours, vec![first, second, foreign]).await.unwrap().len(), 2);
         let window = Window { after: None, offset: 0, limit: 10 };
-        let listed = files::list(&mut db, ours, Some(FileStatus::Stored), window).await.unwrap();
+        let whole = files::Filter { status: Some(FileStatus::Stored), ..files::Filter::default() };
+        let listed = files::list(&mut db, ours, whole, window).await.unwrap();
         assert_eq!(listed.iter().map(|file| file.id).collect::<Vec<_>>(), [second, first]);
         drop(db);
 

@@ -8,7 +8,7 @@ use kabar_store::accounts::{self, Check};
 use kabar_store::apply::{self, NewHeld};
 use kabar_store::channels::{self, StatusFilter};
 use kabar_store::contacts::{self, Contact};
-use kabar_store::{Db as _, Window, args, held, inbox, organisations};
+use kabar_store::{Db as _, Window, args, held, inbox, organisations, outbound};
 use serde_json::json;
 
 use crate::both;
@@ -29,7 +29,7 @@ both! {
         assert_eq!(found.as_ref(), Some(&written));
         let all = accounts::Filter::default();
         assert_eq!(accounts::list(&mut db, organisation, all, first(9)).await.unwrap(), vec![written]);
-        let telegram = accounts::Filter { platform: Some(Platform::Telegram), status: None };
+        let telegram = accounts::Filter { platform: Some(Platform::Telegram), ..all };
         assert_eq!(accounts::count(&mut db, organisation, telegram).await.unwrap(), 0);
     }
 
@@ -71,7 +71,7 @@ both! {
         assert!(error.is_conflict_on("accounts_external", "accounts.external_id"), "{error}");
         drop(tx);
         let mut tx = store.begin().await.unwrap();
-        accounts::retire(&mut tx, here, account_here.id, None, "{}", clock.now()).await.unwrap();
+        accounts::retire(&mut tx, here, account_here.id, None, clock.now()).await.unwrap();
         accounts::insert(&mut tx, &account(&clock, there, "100")).await.unwrap();
         assert_eq!(accounts::find(&mut tx, here, account_here.id).await.unwrap(), None);
         let direct = channels::find(&mut tx, here, account_here.channel_id.unwrap()).await.unwrap().unwrap();
@@ -92,8 +92,8 @@ both! {
             channels::insert(&mut tx, channel).await.unwrap();
         }
         let moved =
-            accounts::retire(&mut tx, organisation, retired.id, Some(heir.id), "{}", clock.now()).await.unwrap();
-        assert_eq!(moved.channels, [moves.id]);
+            accounts::retire(&mut tx, organisation, retired.id, Some(heir.id), clock.now()).await.unwrap();
+        assert_eq!(moved, [moves.id]);
         let found = channels::find(&mut tx, organisation, moves.id).await.unwrap().unwrap();
         assert_eq!((found.account_id, found.status), (heir.id, ChannelStatus::Connected));
         let found = channels::find(&mut tx, organisation, stays.id).await.unwrap().unwrap();
@@ -123,13 +123,11 @@ both! {
         .await
         .unwrap();
         let error = r#"{"code":0,"title":"The account was retired"}"#;
-        let moved = accounts::retire(&mut tx, place.organisation, place.account, Some(heir.id), error, clock.now())
-            .await
-            .unwrap();
-        assert_eq!((moved.messages, moved.failed.len()), (1, 0));
-        let moved =
-            accounts::retire(&mut tx, place.organisation, heir.id, None, error, clock.now()).await.unwrap();
-        assert_eq!((moved.messages, moved.failed.as_slice()), (0, &[message][..]));
+        let (from, to, now) = (place.organisation, Some(heir.id), clock.now());
+        let given = outbound::give_over(&mut tx, from, place.account, to, error, now, 9).await.unwrap();
+        assert_eq!((given.moved.as_slice(), given.failed.len()), (&[message][..], 0));
+        let given = outbound::give_over(&mut tx, from, heir.id, None, error, now, 9).await.unwrap();
+        assert_eq!((given.moved.len(), given.failed.as_slice()), (0, &[(message, conversation)][..]));
         let failed =
             kabar_store::messages::find_message(&mut tx, place.organisation, message).await.unwrap().unwrap();
         assert_eq!(failed.failed_at, Some(clock.now()));
@@ -186,14 +184,16 @@ both! {
         for (search, expected) in
             [("%", 1), ("_", 1), ("0%_o", 1), ("\\", 1), ("6281", 3), ("émile", 1), ("أحمد", 1), ("nobody", 0)]
         {
-            let rows = contacts::list(&mut db, place.organisation, Some(search), first(9)).await.unwrap();
+            let filter = contacts::Filter { search: Some(search), ..contacts::Filter::default() };
+            let rows = contacts::list(&mut db, place.organisation, filter, first(9)).await.unwrap();
             assert_eq!(rows.len() as i64, expected, "{search}");
-            let total = contacts::count(&mut db, place.organisation, Some(search)).await.unwrap();
+            let total = contacts::count(&mut db, place.organisation, filter).await.unwrap();
             assert_eq!(total, expected, "{search}");
         }
-        assert_eq!(contacts::count(&mut db, place.organisation, None).await.unwrap(), 3);
+        let all = contacts::Filter::default();
+        assert_eq!(contacts::count(&mut db, place.organisation, all).await.unwrap(), 3);
         let window = Window { after: None, offset: 1, limit: 1 };
-        let [second] = &contacts::list(&mut db, place.organisation, None, window).await.unwrap()[..] else {
+        let [second] = &contacts::list(&mut db, place.organisation, all, window).await.unwrap()[..] else {
             panic!("one row")
         };
         assert_eq!(second.wa_id.as_deref(), Some("62812"));
@@ -226,7 +226,9 @@ both! {
         }
         assert!(made.iter().all(|(id, _)| *id == made[0].0));
         assert_eq!(made.iter().filter(|(_, is_new)| *is_new).count(), 1);
-        assert_eq!(contacts::count(&mut store.reader().await.unwrap(), organisation, None).await.unwrap(), 1);
+        let mut db = store.reader().await.unwrap();
+        let all = contacts::Filter::default();
+        assert_eq!(contacts::count(&mut db, organisation, all).await.unwrap(), 1);
     }
 
     async fn an_inbox_item_shows_its_messages_text(store: Store) {

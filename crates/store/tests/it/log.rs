@@ -66,7 +66,7 @@ async fn apply(store: &Store, limit: usize) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     loop {
         let mut tx = store.begin().await.unwrap();
-        let Some(claim) = reader.claim(&mut tx, limit).await.unwrap() else { return bodies };
+        let Some(claim) = reader.claim(&mut tx, limit, usize::MAX >> 1).await.unwrap() else { return bodies };
         assert!(claim.entries.len() <= limit);
         claim.done(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
@@ -79,7 +79,7 @@ async fn claim(store: &Store, limit: usize) -> (Tx, Claim) {
     let reader = LogReader::open(store).unwrap();
     for _ in 0..1_000 {
         let mut tx = store.begin().await.unwrap();
-        if let Some(claim) = reader.claim(&mut tx, limit).await.unwrap() {
+        if let Some(claim) = reader.claim(&mut tx, limit, usize::MAX >> 1).await.unwrap() {
             return (tx, claim);
         }
         drop(tx);
@@ -210,6 +210,20 @@ both! {
         assert_eq!(again.entries, first.entries);
     }
 
+    async fn a_claim_ends_where_its_bodies_are_enough(store: Store) {
+        write(&store, [10, 20, 5, 100, 1, 1].map(|size| entry(0, vec![b'x'; size]))).await;
+        let reader = LogReader::open(&store).unwrap();
+        let mut claimed = Vec::new();
+        loop {
+            let mut tx = store.begin().await.unwrap();
+            let Some(claim) = reader.claim(&mut tx, 2_048, 30).await.unwrap() else { break };
+            claim.done(&mut tx).await.unwrap();
+            tx.commit().await.unwrap();
+            claimed.push(claim.entries.iter().map(|logged| logged.entry.body.len()).collect::<Vec<_>>());
+        }
+        assert_eq!(claimed, [vec![10, 20], vec![5, 100], vec![1, 1]]);
+    }
+
     async fn what_is_not_applied_or_still_held_is_not_pruned(store: Store) {
         let clock = clock();
         write(&store, (0..6).map(|n| entry(n, format!("{n}")))).await;
@@ -218,7 +232,7 @@ both! {
         assert_eq!(reader.prune(late, 100).await.unwrap(), 0, "nothing is applied");
 
         let mut tx = store.begin().await.unwrap();
-        let claim = reader.claim(&mut tx, 5).await.unwrap().unwrap();
+        let claim = reader.claim(&mut tx, 5, usize::MAX >> 1).await.unwrap().unwrap();
         let at = claim.entries[2].clone();
         apply::hold(&mut tx, vec![held(&clock, &at)]).await.unwrap();
         claim.done(&mut tx).await.unwrap();

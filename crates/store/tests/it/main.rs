@@ -13,6 +13,7 @@ mod lists;
 mod log;
 mod organisations;
 mod place;
+mod queue;
 mod records;
 mod reopen;
 mod signups;

@@ -180,7 +180,7 @@ const INTRODUCTION: &str = "\
 # How well messages are understood
 
 Made by `cargo run --release -p kabar-understanding --features train --bin train report`; the weights by the same
-without `report`. Training takes seconds, needs nothing but `crates/understanding/data`, and gives the same bytes
+without `report`. Training takes a minute, needs nothing but `crates/understanding/data`, and gives the same bytes
 each time. The split is by meaning: all paraphrases of one meaning, in all languages, are in one part. Nothing was
 chosen by looking at phrases of the test part; settings and word lists were chosen on the dev part, biases and
 temperatures are fitted there, and some phrases were written after reading its errors, so that it flatters. Phrases in

@@ -8,7 +8,9 @@ use kabar_domain::operations::Severity;
 use kabar_engine::records::Named;
 use kabar_engine::visibility::{Durations, Report};
 
+use super::words::Words;
 use crate::html::{said, text};
+use crate::pages::Language;
 
 const STYLE: &str = "
 :root { color-scheme: light; --ink: #1c2126; --faint: #5f6b76; --line: #d7dde2; --wash: #f3f5f7; }
@@ -37,6 +39,8 @@ tr { break-inside: avoid; } thead { display: table-header-group; }
 
 struct Page<'a> {
     report: &'a Report,
+    language: Language,
+    words: &'static Words,
     html: String,
 }
 
@@ -46,12 +50,13 @@ impl Page<'_> {
     }
 
     fn day(&self, at: Timestamp) -> String {
-        local(at, &self.report.timezone).map(|at| at.strftime("%-d %b %Y").to_string()).unwrap_or_default()
+        let at = local(at, &self.report.timezone);
+        at.map(|at| self.words.day(at.day(), at.month(), at.year())).unwrap_or_default()
     }
 
     fn time(&self, at: Timestamp) -> String {
-        let at = local(at, &self.report.timezone);
-        at.map(|at| at.strftime("%-d %b %Y, %H:%M").to_string()).unwrap_or_default()
+        let clock = local(at, &self.report.timezone).map(|at| at.strftime("%H:%M").to_string());
+        format!("{}{}{}", self.day(at), self.words.comma, clock.unwrap_or_default())
     }
 
     fn head(&mut self) {
@@ -61,26 +66,29 @@ impl Page<'_> {
         let (from, to, at) = (self.day(report.period.from), self.day(last), self.time(report.at));
         let zone = text(report.timezone.iana_name().unwrap_or("UTC"));
         let name = said(&report.organisation);
-        let title = text(&report.organisation);
+        let organisation = text(&report.organisation);
+        let title = self.words.title.replace("{from}", &from).replace("{to}", &to);
+        let as_of = self.words.as_of.replace("{at}", &at).replace("{zone}", &format!("<bdi>{zone}</bdi>"));
+        let (lang, dir) = (self.language.code(), self.language.direction());
         self.put(&format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\">\n<title>{title}: operations, {from} to {to}</title>\n\
-             <style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{name}</h1>\n<p>Operations, {from} to {to}</p>\n\
-             <p class=\"faint\">As of {at} ({zone})</p>\n</header>\n<main>\n"
+            "<!doctype html>\n<html lang=\"{lang}\" dir=\"{dir}\">\n<head>\n<meta charset=\"utf-8\">\n<meta \
+             name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{organisation}: {title}</title>\n\
+             <style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{name}</h1>\n<p>{title}</p>\n\
+             <p class=\"faint\">{as_of}</p>\n</header>\n<main>\n"
         ));
     }
 
     fn tiles(&mut self) {
-        let report = self.report;
+        let (report, words) = (self.report, self.words);
         let tiles = [
-            ("Open problems", report.open.total.to_string()),
-            ("Overdue", report.open.overdue.to_string()),
-            ("Unassigned", report.open.unassigned.to_string()),
-            ("Reported", report.reported.to_string()),
-            ("Resolved", report.resolved.to_string()),
-            ("Work updates", report.updates.to_string()),
-            ("Median to acknowledge", median(&report.to_acknowledge)),
-            ("Median to resolve", median(&report.to_resolve)),
+            (words.open_problems, report.open.total.to_string()),
+            (words.overdue, report.open.overdue.to_string()),
+            (words.unassigned, report.open.unassigned.to_string()),
+            (words.reported, report.reported.to_string()),
+            (words.resolved, report.resolved.to_string()),
+            (words.updates, report.updates.to_string()),
+            (words.to_acknowledge, median(words, &report.to_acknowledge)),
+            (words.to_resolve, median(words, &report.to_resolve)),
         ];
         self.put("<dl class=\"tiles\">\n");
         for (name, value) in tiles {
@@ -89,24 +97,23 @@ impl Page<'_> {
         self.put("</dl>\n");
     }
 
-    /// Columns whose names begin with `#` hold numbers.
-    fn table(&mut self, id: &str, title: &str, columns: &[&str], rows: &[Vec<String>], none: &str) {
+    /// Columns with `true` hold numbers.
+    fn table(&mut self, id: &str, title: &str, columns: &[(&str, bool)], rows: &[Vec<String>], none: &str) {
         self.put(&format!("<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n"));
         if rows.is_empty() {
             self.put(&format!("<p class=\"faint\">{none}</p>\n</section>\n"));
             return;
         }
-        let class = |column: &str| if column.starts_with('#') { " class=\"n\"" } else { "" };
+        let class = |number: bool| if number { " class=\"n\"" } else { "" };
         self.put("<div class=\"wide\"><table>\n<thead><tr>");
-        for column in columns {
-            let name = column.trim_start_matches('#');
-            let _ = write!(self.html, "<th scope=\"col\"{}>{name}</th>", class(column));
+        for (name, number) in columns {
+            let _ = write!(self.html, "<th scope=\"col\"{}>{name}</th>", class(*number));
         }
         self.put("</tr></thead>\n<tbody>\n");
         for row in rows {
             self.put("<tr>");
-            for (column, cell) in columns.iter().zip(row) {
-                let _ = write!(self.html, "<td{}>{cell}</td>", class(column));
+            for ((_, number), cell) in columns.iter().zip(row) {
+                let _ = write!(self.html, "<td{}>{cell}</td>", class(*number));
             }
             self.put("</tr>\n");
         }
@@ -114,14 +121,14 @@ impl Page<'_> {
     }
 
     fn sites(&mut self) {
-        let report = self.report;
+        let (report, words) = (self.report, self.words);
         let rows: Vec<_> = report
             .sites
             .iter()
             .map(|row| {
                 let grave = |severity| row.open.by_severity.get(&severity).copied().unwrap_or_default();
                 let name = row.site.as_ref().map_or_else(
-                    || "<span class=\"faint\">No site</span>".to_owned(),
+                    || format!("<span class=\"faint\">{}</span>", words.no_site),
                     |site| said(&site.name),
                 );
                 let overdue = match row.open.overdue {
@@ -140,15 +147,24 @@ impl Page<'_> {
             .collect();
         self.table(
             "sites",
-            "Sites",
-            &["Site", "#Open", "#Overdue", "#Critical", "#High", "#Reported", "#Resolved", "#Work updates"],
+            words.sites,
+            &[
+                (words.site, false),
+                (words.open, true),
+                (words.overdue, true),
+                (words.severity(Severity::Critical), true),
+                (words.severity(Severity::High), true),
+                (words.reported, true),
+                (words.resolved, true),
+                (words.updates, true),
+            ],
             &rows,
-            "Nothing was reported or done in this time, and nothing is open.",
+            words.nothing,
         );
     }
 
     fn recurring(&mut self) {
-        let report = self.report;
+        let (report, words) = (self.report, self.words);
         let rows: Vec<_> = report
             .recurring
             .iter()
@@ -157,29 +173,31 @@ impl Page<'_> {
                     said(thing.name.as_deref().unwrap_or("?")),
                     text(thing.code.as_deref().unwrap_or_default()),
                     thing.problems.to_string(),
-                    format!("{}, {}", text(&thing.last_number), self.day(thing.last_at)),
+                    format!("{}{}{}", number(&thing.last_number), words.comma, self.day(thing.last_at)),
                 ]
             })
             .collect();
-        let columns = ["Facility", "Code", "#Problems", "Last"];
-        self.table("recurring", "What keeps failing", &columns, &rows, "Nothing failed more than once.");
+        let columns =
+            [(words.facility, false), (words.code, false), (words.problems, true), (words.last, false)];
+        self.table("recurring", words.failing, &columns, &rows, words.nothing_failed);
     }
 
     fn problem(&self, row: &Named) -> Vec<String> {
         let (record, at) = (&row.record, self.report.at);
-        let severity = record.severity.map_or("", Severity::as_str);
+        let class = record.severity.map_or("", Severity::as_str);
+        let severity = record.severity.map_or("", |severity| self.words.severity(severity));
         let due = record.due_at.map(|due| {
             let class = if due < at { " class=\"late\"" } else { "" };
             format!("<span{class}>{}</span>", self.time(due))
         });
         let place: Vec<_> =
             [&row.site_name, &row.facility_name].into_iter().flatten().map(|name| said(name)).collect();
-        let status = record.status.map(|status| status.as_str().replace('_', " ")).unwrap_or_default();
+        let status = record.status.map_or("", |status| self.words.status(status)).to_owned();
         vec![
-            text(&record.number).replace('-', "\u{2011}"),
-            format!("<span class=\"tag {severity}\">{severity}</span>"),
+            number(&record.number),
+            format!("<span class=\"tag {class}\">{severity}</span>"),
             said(&record.title),
-            place.join(", "),
+            place.join(self.words.comma),
             status,
             row.assignee_name.as_deref().map(said).unwrap_or_default(),
             due.unwrap_or_default(),
@@ -187,34 +205,48 @@ impl Page<'_> {
     }
 
     fn problems(&mut self) {
-        let report = self.report;
+        let (report, words) = (self.report, self.words);
         let rows: Vec<_> = report.problems.iter().map(|row| self.problem(row)).collect();
         let shown = rows.len() as i64;
-        let columns = ["Number", "Severity", "Problem", "Where", "Status", "Assignee", "Due"];
-        self.table("open", "Open problems", &columns, &rows, "None.");
+        let columns = [
+            words.number,
+            words.severity,
+            words.problem,
+            words.place,
+            words.status,
+            words.assignee,
+            words.due,
+        ];
+        self.table("open", words.open_problems, &columns.map(|name| (name, false)), &rows, words.none);
         if shown < report.open.total {
-            self.put(&format!(
-                "<p class=\"faint\">The {shown} gravest of {}. The export has all of them.</p>\n",
-                report.open.total
-            ));
+            let all = report.open.total.to_string();
+            let gravest = words.gravest.replace("{shown}", &shown.to_string()).replace("{all}", &all);
+            self.put(&format!("<p class=\"faint\">{gravest}</p>\n"));
         }
     }
 }
 
+/// Written from left to right wherever it stands, and never broken.
+fn number(number: &str) -> String {
+    format!("<bdi dir=\"ltr\">{}</bdi>", text(number).replace('-', "\u{2011}"))
+}
+
 /// `3 h 20 min`, as precise as people say it.
-fn median(took: &Durations) -> String {
+fn median(words: &Words, took: &Durations) -> String {
+    let [d, h, min] = words.units;
     let minutes = took.median.max(0) / 60_000_000;
     match (took.count, minutes / (24 * 60), minutes / 60 % 24, minutes % 60) {
         (0, ..) => "\u{2013}".to_owned(),
-        (_, 0, 0, 0) => "&lt; 1 min".to_owned(),
-        (_, 0, 0, minutes) => format!("{minutes} min"),
-        (_, 0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (_, days, hours, _) => format!("{days} d {hours} h"),
+        (_, 0, 0, 0) => format!("&lt; 1 {min}"),
+        (_, 0, 0, minutes) => format!("{minutes} {min}"),
+        (_, 0, hours, minutes) => format!("{hours} {h} {minutes} {min}"),
+        (_, days, hours, _) => format!("{days} {d} {hours} {h}"),
     }
 }
 
-pub(super) fn of(report: &Report) -> String {
-    let mut page = Page { report, html: String::with_capacity(32 * 1024) };
+pub(super) fn of(report: &Report, language: Language) -> String {
+    let mut page =
+        Page { report, language, words: Words::of(language), html: String::with_capacity(32 * 1024) };
     page.head();
     page.tiles();
     page.sites();
@@ -235,12 +267,13 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_say_them() {
+        let words = Words::of(Language::English);
         let took = |minutes: i64| {
-            median(&Durations { count: 1, median: minutes * 60_000_000, ..Durations::default() })
+            median(words, &Durations { count: 1, median: minutes * 60_000_000, ..Durations::default() })
         };
         assert_eq!(took(9), "9 min");
         assert_eq!(took(200), "3 h 20 min");
         assert_eq!(took(3 * 24 * 60 + 125), "3 d 2 h");
-        assert_eq!(median(&Durations::default()), "\u{2013}");
+        assert_eq!(median(words, &Durations::default()), "\u{2013}");
     }
 }

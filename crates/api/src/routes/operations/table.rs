@@ -3,7 +3,7 @@
 use kabar_domain::operations::Severity;
 use kabar_engine::visibility::{AGES, Report};
 
-use super::super::records::csv::line;
+use super::super::records::csv::{begin, line};
 
 pub(super) fn of(report: &Report) -> String {
     let ages: Vec<_> = AGES.iter().map(|(name, _)| format!("open_{name}")).collect();
@@ -12,7 +12,7 @@ pub(super) fn of(report: &Report) -> String {
     header.extend(severities.iter().map(String::as_str));
     header.extend(ages.iter().map(String::as_str));
     header.extend(["problems_reported", "problems_resolved", "mean_hours_to_resolve", "work_updates"]);
-    let mut table = line(header);
+    let mut table = begin(header);
     for row in &report.sites {
         let counts = &row.counts;
         let mut cells = vec![

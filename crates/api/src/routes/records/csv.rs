@@ -44,8 +44,16 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     first.eq_ignore_ascii_case("text/csv")
 }
 
+/// What makes spreadsheets take a cell for a formula; the wide forms do where Chinese or Japanese is written.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
+/// The beginning of a table. Without the byte order mark Excel takes it for one in the code page of the machine.
+pub(crate) fn begin<'a>(header: impl IntoIterator<Item = &'a str>) -> String {
+    format!("\u{feff}{}", line(header))
+}
+
 /// One line of RFC 4180. A cell that a spreadsheet would take for a formula is shown as text: what people write in
-/// chats ends up here.
+/// chats ends up here. A number with its sign, a phone number among them, can be no more than a number.
 pub(crate) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     let mut line = String::new();
     for (index, cell) in cells.into_iter().enumerate() {
@@ -55,7 +63,7 @@ pub(crate) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
         let number = cell.strip_prefix(['+', '-']).is_some_and(|rest| {
             !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         });
-        let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number { "'" } else { "" };
+        let guard = if cell.starts_with(FORMULA) && !number { "'" } else { "" };
         if guard.is_empty() && !cell.contains([',', '"', '\n', '\r']) {
             line.push_str(cell);
         } else {
@@ -120,8 +128,8 @@ pub(crate) async fn export(
 ) -> Result<Response> {
     let listing = state.engine.record_listing(&caller, kind, query).await?;
     let (name, header) = match kind {
-        RecordKind::WorkUpdate => ("work-updates", line(COMMON)),
-        RecordKind::Problem => ("problems", line(COMMON.into_iter().chain(PROBLEM))),
+        RecordKind::WorkUpdate => ("work-updates", begin(COMMON)),
+        RecordKind::Problem => ("problems", begin(COMMON.into_iter().chain(PROBLEM))),
     };
     // The first rows before the answer begins: what fails at once is an error, not a broken table.
     let first = state.engine.export_records(&caller, kind, &listing, None).await?;
@@ -152,6 +160,8 @@ mod tests {
         assert_eq!(line(["a", "b c", ""]), "a,b c,\r\n");
         assert_eq!(line(["say \"hi\", now", "two\nlines"]), "\"say \"\"hi\"\", now\",\"two\nlines\"\r\n");
         assert_eq!(line(["=1+1", "@SUM(A1)", "-x"]), "\"'=1+1\",\"'@SUM(A1)\",\"'-x\"\r\n");
+        assert_eq!(line(["\t=1", "\n=1", "＝1+1"]), "\"'\t=1\",\"'\n=1\",\"'＝1+1\"\r\n");
         assert_eq!(line(["+62811", "-6.2"]), "+62811,-6.2\r\n");
+        assert_eq!(line(["+62811+cmd|' /C calc'!A0"]), "\"'+62811+cmd|' /C calc'!A0\"\r\n");
     }
 }

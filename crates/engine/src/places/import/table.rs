@@ -11,6 +11,8 @@ use crate::error::{Invalid, Result};
 pub(super) struct Line {
     /// As a spreadsheet counts: the header is row 1.
     pub number: usize,
+    /// There are more cells than the header names.
+    pub is_longer: bool,
     cells: HashMap<String, String>,
 }
 
@@ -51,6 +53,11 @@ fn decoded(file: &[u8]) -> Option<Cow<'_, str>> {
     char::decode_utf16(units.iter().map(|bytes| unit(*bytes))).collect::<Result<_, _>>().ok()
 }
 
+/// A cell without the apostrophe that keeps a spreadsheet from taking it for a formula, as our exports write it.
+fn plain(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell)
+}
+
 /// Excel's first line `sep=;`: the character between the cells, and what follows.
 fn announced(text: &str) -> Option<(u8, &str)> {
     let (line, rest) = text.split_once('\n')?;
@@ -67,6 +74,22 @@ fn delimiter(text: &str) -> u8 {
     [b',', b';', b'\t'].into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 
+/// The line on which a cell's quote begins that nothing ends.
+fn unclosed(text: &str, delimiter: u8) -> Option<usize> {
+    let (mut line, mut begins, mut quoted) = (1, true, None);
+    for byte in text.bytes() {
+        line += usize::from(byte == b'\n');
+        match quoted {
+            // Two in a row are one in the text: it ends, and begins again.
+            Some(_) if byte == b'"' => (quoted, begins) = (None, true),
+            Some(_) => {}
+            None if byte == b'"' && begins => quoted = Some(line),
+            None => begins = byte == delimiter || byte == b'\n' || (begins && byte == b' '),
+        }
+    }
+    quoted
+}
+
 impl Table {
     pub fn read(file: &[u8], columns: &[&str], required: &[&str]) -> Result<Self> {
         let text = decoded(file).ok_or_else(|| {
@@ -76,6 +99,12 @@ impl Table {
             Some((delimiter, rest)) => (rest, delimiter, 3),
             None => (&*text, delimiter(&text), 2),
         };
+        if let Some(line) = unclosed(text, delimiter) {
+            return Err(unfit(format!(
+                "The quote that begins on line {} of the file is not closed.",
+                line + first - 2
+            )));
+        }
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .flexible(true)
@@ -105,8 +134,9 @@ impl Table {
                 .iter()
                 .zip(&record)
                 .filter(|(name, cell)| !cell.is_empty() && columns.contains(&name.as_str()));
-            let cells = cells.map(|(name, cell)| (name.clone(), cell.to_owned())).collect();
-            lines.push(Line { number: index + first, cells });
+            let cells = cells.map(|(name, cell)| (name.clone(), plain(cell).to_owned())).collect();
+            let is_longer = record.iter().skip(header.len()).any(|cell| !cell.is_empty());
+            lines.push(Line { number: index + first, is_longer, cells });
         }
         let ignored = header.into_iter().filter(|name| !columns.contains(&name.as_str())).collect();
         Ok(Self { lines, ignored })
@@ -140,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_exported_is_what_it_was() {
+        let file = "\u{feff}name,code,aliases\r\n\"'-2 Parkir\",'A1,\"'=B; '@lobby\"\r\n";
+        let table = Table::read(file.as_bytes(), COLUMNS, &["name"]).unwrap();
+        let line = &table.lines[0];
+        assert_eq!((line.get("name"), line.get("code")), (Some("-2 Parkir"), Some("'A1")));
+        assert_eq!(line.list("aliases").unwrap(), ["=B", "'@lobby"]);
+    }
+
+    #[test]
     fn excel_has_its_own_ways() {
         let text = "Name\tCode\r\nمبنى أ\tBA\r\n";
         let le = text.encode_utf16().flat_map(u16::to_le_bytes);
@@ -160,6 +199,17 @@ mod tests {
     #[test]
     fn what_is_no_table_is_refused() {
         let long = format!("name\n{}", "x\n".repeat(ROWS + 1));
+        for open in ["name,code\n\"unclosed,1\nB,2\nC,3", "name\nA\n\"B\"\"", "name;code\nA; \"1\n"] {
+            let refused = Table::read(open.as_bytes(), COLUMNS, &["name"]).unwrap_err().to_string();
+            assert!(refused.contains("is not closed"), "{open}: {refused}");
+        }
+        let closed = "name,code\n\"A, \"\"the\"\"\nbig\", \"1\"\n5\" pipe,2\nC,3,,\nD,4,x\n";
+        let table = Table::read(closed.as_bytes(), COLUMNS, &["name"]).unwrap();
+        assert_eq!(table.lines[0].get("name"), Some("A, \"the\"\nbig"));
+        assert_eq!(
+            table.lines.iter().map(|line| line.is_longer).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
         for wrong in [b"".as_slice(), b"{}", b"code\nBA", b"name\n\xff", b"\xff\xfen\0a", long.as_bytes()] {
             assert!(Table::read(wrong, COLUMNS, &["name"]).is_err());
         }

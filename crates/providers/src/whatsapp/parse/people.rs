@@ -113,11 +113,13 @@ impl Named {
     }
 }
 
+/// Each once: a person without a parent business may be named by the same id twice.
 fn identities(phone: Option<String>, user_id: Option<String>, parent: Option<String>) -> Vec<Identity> {
     let mut identities = Vec::with_capacity(2);
     identities.extend(phone.map(|phone| Identity::new(IdentityKind::WaId, phone)));
     identities.extend(user_id.map(|id| Identity::new(IdentityKind::Bsuid, id)));
-    identities.extend(parent.map(|id| Identity::new(IdentityKind::Bsuid, id)));
+    let parent = parent.map(|id| Identity::new(IdentityKind::Bsuid, id));
+    identities.extend(parent.filter(|parent| identities.last() != Some(parent)));
     identities
 }
 
