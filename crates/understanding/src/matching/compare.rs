@@ -167,7 +167,7 @@ pub(super) fn compare(terms: &[Term], resolved: &[Resolved], name: &Name, said: 
                 let detail = term.of != 0
                     && !told_apart
                     && is_place(term.of)
-                    && !name.parts.iter().any(|part| part.of == term.of);
+                    && !name.parts.iter().any(|part| part.of == term.of || part.noun == term.of);
                 // A floor of some building is not that of the building named.
                 elsewhere |= inner_only && !is_inner(term.of);
                 if detail && !missing_tell {
@@ -182,7 +182,8 @@ pub(super) fn compare(terms: &[Term], resolved: &[Resolved], name: &Name, said: 
             }
             Role::Noun => {
                 details += 0.1;
-                other_noun |= !terms.iter().any(|tell| tell.role == Role::Tell && tell.of == term.id);
+                other_noun |= !is_inner(term.id)
+                    || !terms.iter().any(|tell| tell.role == Role::Tell && tell.of == term.id);
             }
         }
     }
