@@ -22,6 +22,7 @@ pub(super) struct Name {
 
 /// A term of a name.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Part {
     /// Its number in the list.
     pub term: u32,
