@@ -135,9 +135,11 @@ impl Engine {
             JobKind::Signup => self.give_up_signup(job).await,
             JobKind::InquirePayment => self.give_up_inquiry(job).await,
             // An object takes room, and what was read or sent before stands.
-            JobKind::NotifyLeg | JobKind::RemoveObject | JobKind::RefineItem | JobKind::SyncTemplates => {
-                Ok(())
-            }
+            JobKind::NotifyLeg
+            | JobKind::RemoveObject
+            | JobKind::RefineItem
+            | JobKind::SyncTemplates
+            | JobKind::Greet => Ok(()),
         }
     }
 

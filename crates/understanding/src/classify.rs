@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Detected, Language, detect};
 use crate::model::{CLASSES, COLUMNS, Model, Scores, softmax};
+use crate::rules::lean;
 use crate::text::{Kind, Text};
 use crate::vocabulary::{List, Scanned, Vocabulary};
 
@@ -78,20 +79,24 @@ pub(crate) fn classify_text(
     detected: Detected,
 ) -> Classification {
     let wordless = text.tokens().iter().all(|token| token.kind == Kind::Mark);
-    let chances: [f32; 3] = if wordless {
-        [0.02, 0.03, 0.95]
-    } else {
-        softmax(&scores.columns[CLASSES], Model::get().class_temperature)
-    };
+    let (leaning, rule) = lean(text, scanned, &scores.columns[CLASSES]);
+    let chances: [f32; 3] =
+        if wordless { [0.02, 0.03, 0.95] } else { softmax(&leaning, Model::get().class_temperature) };
     let mut order = [0, 1, 2];
     order.sort_by(|a, b| chances[*b].total_cmp(&chances[*a]));
     let [best, second, _] = order;
+    let mut reasons = reasons(text, scanned, &[List::Signal, List::Concept], scores, |columns| {
+        columns[best] - columns[second]
+    });
+    if let Some((why, first, last)) = rule.filter(|_| best == 1) {
+        let weight = leaning[1] - scores.columns[CLASSES.start + 1];
+        reasons.insert(0, Reason { text: text.span(first, last).to_owned(), why: why.to_owned(), weight });
+        reasons.truncate(REASONS);
+    }
     Classification {
         class: [Class::WorkUpdate, Class::Problem, Class::General][best],
         confidence: chances[best],
-        reasons: reasons(text, scanned, &[List::Signal, List::Concept], scores, |columns| {
-            columns[best] - columns[second]
-        }),
+        reasons,
         language: detected.language,
         engine: engine(),
     }

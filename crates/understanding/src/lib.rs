@@ -29,6 +29,7 @@ mod matching;
 mod model;
 mod redact;
 mod root;
+mod rules;
 mod severity;
 pub mod templates;
 pub mod text;

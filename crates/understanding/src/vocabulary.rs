@@ -14,15 +14,18 @@ pub(crate) enum List {
     Category,
     Language,
     Entity,
+    Rule,
 }
 
-const LISTS: [(List, &str); 6] = [
+const LISTS: [(List, &str); 7] = [
     (List::Signal, include_str!("../data/signals.txt")),
     (List::Concept, include_str!("../data/concepts.txt")),
     (List::Severity, include_str!("../data/severity.txt")),
     (List::Category, include_str!("../data/categories.txt")),
     (List::Language, include_str!("../data/language.txt")),
     (List::Entity, include_str!("../data/entities.txt")),
+    // Last, so that the numbers of groups that the model was trained with stay.
+    (List::Rule, include_str!("../data/rules.txt")),
 ];
 
 /// The lists, with the groups of each numbered in a row.
