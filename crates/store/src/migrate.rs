@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "billing", include_str!("../migrations/0014_billing.sql")),
     (15, "lists", include_str!("../migrations/0015_lists.sql")),
     (16, "connections", include_str!("../migrations/0016_connections.sql")),
+    (19, "windows", include_str!("../migrations/0019_windows.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

@@ -9,7 +9,7 @@ use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timesta
 use kabar_store::events::NewEvent;
 use kabar_store::messages::provider_key;
 use kabar_store::outbound::{self, Ended, PairAnswer, TROUBLED};
-use kabar_store::{Error as StoreError, Tx, statuses};
+use kabar_store::{Error as StoreError, Tx, contacts, statuses};
 use serde_json::json;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{Outcome, POLL, attempt_of, error_text, status_event};
 use crate::apply::Standing;
 use crate::engine::Engine;
-use crate::failpoint;
+use crate::{failpoint, window};
 
 /// Attempts before a message that keeps failing is given up.
 pub(crate) const ATTEMPTS: i64 = 8;
@@ -146,6 +146,13 @@ impl Engine {
                 if !is_named {
                     statuses::name(tx, organisation, message, &accepted.provider_message_id, key).await?;
                 }
+                if let Some(identity) = &accepted.recipient
+                    && lease.group.is_none()
+                    && !lease.recipients.contains(identity)
+                {
+                    // They write under the name that the provider has for them.
+                    contacts::attach_to_peer(tx, organisation, identity, lease.conversation_id).await?;
+                }
                 standing.report(MessageStatus::Sent, now, None);
                 for early in statuses::take_early(tx, organisation, key).await? {
                     standing.report(early.status, early.occurred_at, early.error);
@@ -159,7 +166,12 @@ impl Engine {
             }
             Err(failure) => {
                 let text = error_text(&failure.error);
+                let falls_back = failure.error.code == window::REFUSED
+                    && matches!(found.status, MessageStatus::Sending | MessageStatus::Uncertain)
+                    && outbound::window_refused(tx, organisation, lease.conversation_id, message, now)
+                        .await?;
                 let ended = match failure.verdict {
+                    Verdict::Fail if falls_back => Ended::Retry { due: now, counts: false },
                     Verdict::Retry { .. } if lease.failures + 1 >= ATTEMPTS => Ended::Failed,
                     Verdict::Retry { after } => {
                         let wait =
@@ -205,6 +217,7 @@ impl Engine {
                     }
                     Ended::Retry { .. } if ours => {
                         outbound::requeue(tx, organisation, message).await?;
+                        event = falls_back.then_some(MessageStatus::Queued);
                     }
                     Ended::Retry { due, .. } if known_now => {
                         let position = self.clock.uuid();
@@ -217,11 +230,20 @@ impl Engine {
             }
         }
         if let Some(status) = standing.moved() {
-            if status == MessageStatus::Failed {
+            event = Some(status);
+            let refused_at =
+                standing.advance.failed_at.filter(|_| window::is_refusal(standing.advance.error.as_deref()));
+            statuses::advance(tx, Vec::from([standing.advance])).await?;
+            // The report came before the answer.
+            if let Some(at) = refused_at.filter(|_| outcome.result.is_ok())
+                && outbound::window_refused(tx, organisation, lease.conversation_id, message, at).await?
+            {
+                let (position, account) = (self.clock.uuid(), lease.account_id);
+                outbound::send_again(tx, organisation, message, account, position, now, now).await?;
+                event = Some(MessageStatus::Queued);
+            } else if status == MessageStatus::Failed {
                 gathered.failed.push((organisation, message));
             }
-            event = Some(status);
-            statuses::advance(tx, Vec::from([standing.advance])).await?;
         }
         if let Some(status) = event {
             tx.record(organisation, now, [status_event(message, lease.conversation_id, status)]);
