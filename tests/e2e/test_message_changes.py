@@ -215,6 +215,8 @@ def test_without_a_channel_the_default_number_sends(api, account, bot, simulator
     assert data(api.post(path, named), 200)["conversation_id"] == message["conversation_id"]
     into = data(api.post(path, {"conversation_id": message["conversation_id"], "text": "Lagi"}), 200)
     assert into["conversation_id"] == message["conversation_id"]
+    both = {"to": who, "wa_id": who, "text": "Dua ejaan", "body": "Dua ejaan"}
+    assert data(api.post(path, both), 200)["conversation_id"] == message["conversation_id"]
 
 
 def test_without_a_number_there_is_nothing_to_send_over(api, bot):

@@ -125,7 +125,7 @@ def failed(line, simulator):
     def fail(count=1):
         people = recipients(count)
         for person in people:
-            simulator.fault("error", code=131047, to=person)
+            simulator.fault("error", code=131026, to=person)
         messages = line.queue_to(people)
         return [line.reaches(message, "failed") for message in messages]
 
@@ -206,7 +206,7 @@ def test_dead_letters(line, failed, simulator, server):
     }
     listed = [letter["listed_at"] for letter in letters]
     assert listed == sorted(listed, reverse=True) and all(TIME.match(at) for at in listed)
-    assert letters[0]["message"]["error"]["code"] == 131047
+    assert letters[0]["message"]["error"]["code"] == 131026
     assert line.api.total("/dead-letters") == 3
     assert [letter["message"]["id"] for letter in line.dead(reason="uncertain")] == [lost["id"]]
     assert line.api.total("/dead-letters", reason="failed") == 2

@@ -82,15 +82,15 @@ impl Bucket {
         self.last_at = at;
     }
 
-    /// The provider refused: `after`, or 4 to the power of refusals in a row, in seconds; an hour at most.
+    /// The provider refused: `after`, or 4 to the power of refusals in a row, in seconds, an hour at most.
     pub fn block(&mut self, now: Timestamp, after: Option<Duration>) {
         let longest = Duration::from_hours(1);
         let wait = after.unwrap_or_else(|| {
             let power = u32::try_from(self.strikes.clamp(0, 6)).unwrap_or(6);
-            Duration::from_secs(4_u64.pow(power))
+            Duration::from_secs(4_u64.pow(power)).min(longest)
         });
         self.strikes += 1;
-        self.blocked_until = now.plus(wait.min(longest));
+        self.blocked_until = now.plus(wait);
     }
 }
 
@@ -169,7 +169,10 @@ mod tests {
             waits.push(bucket.blocked_until.since(START).as_secs());
         }
         assert_eq!(waits, [1, 4, 16, 64, 256, 1_024, 3_600, 3_600, 3_600]);
-        bucket.block(START, Some(Duration::from_secs(7)));
-        assert_eq!(bucket.next(&account_limit(80), START), START.plus(Duration::from_secs(7)));
+        // What the provider says holds, whether it is short or long.
+        for wait in [Duration::from_secs(7), Duration::from_hours(5)] {
+            bucket.block(START, Some(wait));
+            assert_eq!(bucket.next(&account_limit(80), START), START.plus(wait));
+        }
     }
 }

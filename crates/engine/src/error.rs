@@ -97,6 +97,22 @@ impl Error {
         }
     }
 
+    /// Its fields inside another one, as `fallback_template.variables`. Of a whole that is not there, that one.
+    pub(crate) fn within(self, whole: &str) -> Self {
+        let of = |field: &str| match field {
+            "template_name" => format!("{whole}.name"),
+            field if field.starts_with(whole) => field.to_owned(),
+            field => format!("{whole}.{field}"),
+        };
+        match self {
+            Self::Invalid(invalid) => Self::Invalid(invalid.renamed(of)),
+            Self::CapabilityMissing { provider, field, reason } => {
+                Self::CapabilityMissing { provider, field: of(&field), reason }
+            }
+            other => other,
+        }
+    }
+
     /// Of a call that may be made again. What the present state forbids is a conflict, what may pass is unavailable.
     pub(crate) fn of_provider(provider: Platform, failure: SendFailure) -> Self {
         match failure.verdict {
@@ -132,6 +148,12 @@ impl Invalid {
         if !present {
             self.add(field, format!("The {} field is required.", field.replace('_', " ")));
         }
+    }
+
+    /// With other names for its fields.
+    pub(crate) fn renamed(mut self, of: impl Fn(&str) -> String) -> Self {
+        self.errors = self.errors.into_iter().map(|(field, messages)| (of(&field), messages)).collect();
+        self
     }
 
     /// Fails when anything was added.

@@ -67,6 +67,16 @@ fn mime_type(given: Option<String>) -> Option<String> {
     (!kind.trim().is_empty() && !rest.trim().is_empty()).then(|| given.trim().to_ascii_lowercase())
 }
 
+/// What was said of a file's type, or, where that tells nothing, what its name says.
+fn type_of(given: Option<String>, filename: Option<&str>) -> Option<String> {
+    let given = mime_type(given);
+    if given.as_deref().is_some_and(|given| given != "application/octet-stream") {
+        return given;
+    }
+    let guessed = filename.and_then(|name| mime_guess::from_path(name).first_raw());
+    guessed.map(str::to_owned).or(given)
+}
+
 /// A name without folders and control characters.
 fn filename(given: Option<String>) -> Option<String> {
     let given = given?;
@@ -152,13 +162,14 @@ impl Engine {
             Source::Url(url) => (FileOrigin::Url, Some(url), None),
         };
         let id = FileId::new(&self.clock);
+        let filename = filename(new.filename);
         let file = File {
             organisation_id: organisation,
             id,
             status: FileStatus::Stored,
             origin,
-            mime_type: mime_type(new.mime_type),
-            filename: filename(new.filename),
+            mime_type: type_of(new.mime_type, filename.as_deref()),
+            filename,
             sha256: Some(received.sha256.clone()),
             size: Some(received.size),
             reason: None,
@@ -235,6 +246,11 @@ impl Engine {
         let organisation = principal.organisation_id;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
+        if files::is_awaited(&mut tx, organisation, id).await? {
+            let reason =
+                "A message that waits to be sent needs the file: cancel it, or wait until it is sent.";
+            return Err(Error::Conflict(reason.into()));
+        }
         let Deleted { status, object } =
             files::delete(&mut tx, organisation, id).await?.ok_or_else(not_found)?;
         if let Some(key) = object {
@@ -384,5 +400,10 @@ mod tests {
         assert_eq!(mime("Image/JPEG").as_deref(), Some("image/jpeg"));
         assert_eq!(mime("audio/ogg; codecs=opus").as_deref(), Some("audio/ogg; codecs=opus"));
         assert_eq!((mime("jpeg"), mime("/"), mime("a/b\r\nX: y")), (None, None, None));
+        let of = |given: Option<&str>, name| type_of(given.map(str::to_owned), Some(name));
+        assert_eq!(of(None, "Laporan.PDF").as_deref(), Some("application/pdf"));
+        assert_eq!(of(Some("application/octet-stream"), "pompa.jpg").as_deref(), Some("image/jpeg"));
+        assert_eq!(of(Some("image/webp"), "pompa.jpg").as_deref(), Some("image/webp"));
+        assert_eq!(of(None, "pompa"), None);
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use harness::{ANI, NUMBER, Server, change, column, count, until};
 use kabar_domain::file::FileStatus;
-use kabar_domain::{FileId, OrganisationId};
+use kabar_domain::{ChannelId, FileId, OrganisationId};
 use kabar_engine::Error;
 use kabar_engine::media::{File, FileQuery, Link, NewFile};
+use kabar_engine::messages::{FileSource, SendMessage};
 use kabar_engine::page::PageRequest;
 use kabar_simulator::Fault;
 use kabar_store::{Store, args};
@@ -120,6 +121,26 @@ fn objects(organisation: OrganisationId) -> usize {
 }
 
 both! {
+    async fn a_file_that_a_waiting_message_needs_stays(store: Store) {
+        let desk = Desk::open(&store).await;
+        let file = desk.upload(b"Laporan").await.unwrap();
+        let channel: ChannelId = column(&store, "SELECT id FROM channels", args![]).await.remove(0);
+        let later = desk.clock.now().plus(Duration::from_hours(1)).to_string();
+        let message = SendMessage {
+            channel_id: Some(channel.to_string()),
+            wa_id: Some(ANI.into()),
+            kind: Some("document".into()),
+            file: FileSource { media_id: Some(file.id.to_string()), ..FileSource::default() },
+            send_at: Some(later),
+            ..SendMessage::default()
+        };
+        let engine = &desk.server.engine;
+        let waiting = engine.send_message(&desk.admin, message).await.unwrap();
+        assert!(matches!(engine.delete_file(&desk.admin, file.id).await, Err(Error::Conflict(_))));
+        engine.cancel_message(&desk.admin, waiting.id).await.unwrap();
+        engine.delete_file(&desk.admin, file.id).await.unwrap();
+    }
+
     async fn what_a_person_sends_is_fetched_at_once(store: Store) {
         let desk = Desk::open(&store).await;
         let image = desk.offer(CONTENT);

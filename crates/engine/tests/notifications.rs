@@ -135,6 +135,23 @@ both! {
         desk.close().await;
     }
 
+    async fn a_channel_that_is_not_set_up_fails_alone(store: Store) {
+        let mail = MailServer::start().await;
+        let desk = Desk::open(&store, mail.address).await;
+        let mut both = email(&["ani@example.com"]);
+        both.channels.push("sms".into());
+        both.to.insert("sms".into(), vec!["+6281234567890".into()]);
+        let sent = desk.engine.send_notification(&desk.admin, both.clone()).await.unwrap();
+        let legs = desk.become_(sent.id, &[MessageStatus::Sent, MessageStatus::Failed]).await;
+        let error = legs[1].error.clone().unwrap();
+        assert!(error.title.contains("KABAR_SMS_ACCOUNT") && error.action.is_some(), "{error:?}");
+        assert_eq!(legs[1].failed_at, Some(desk.clock.now()));
+        // With nothing left to send it is refused.
+        both.channels.remove(0);
+        assert_eq!(fields(desk.engine.send_notification(&desk.admin, both).await), ["channels"]);
+        desk.close().await;
+    }
+
     async fn mail_waits_for_a_server_that_is_away(store: Store) {
         let address = closed().await;
         let desk = Desk::open(&store, address).await;

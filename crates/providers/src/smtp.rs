@@ -62,14 +62,14 @@ pub struct Email<'a> {
     pub at: Timestamp,
 }
 
-/// The address in the form it is stored in and sent to; `None` when it is none. A host beyond ASCII takes its ASCII
-/// form.
+/// The address in the form it is stored in and sent to; `None` when it is none, or its host is an address of the
+/// network (`[10.0.0.1]`): envelopes cannot be made of those. A host beyond ASCII takes its ASCII form.
 pub fn address(text: &str) -> Option<String> {
     let text = text.trim();
     if text.len() > 254 || text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
         return None;
     }
-    let (local, host) = text.rsplit_once('@')?;
+    let (local, host) = text.rsplit_once('@').filter(|(_, host)| !host.starts_with('['))?;
     let host = if host.is_ascii() { host.to_owned() } else { Host::parse(host).ok()?.to_string() };
     Address::new(local, host).ok().map(|address| address.to_string())
 }
@@ -86,7 +86,8 @@ fn decoded(text: &str) -> String {
 impl Client {
     /// `url`: `smtps://user:password@host:port` is encrypted from the start, `smtp://…?tls=required` by STARTTLS,
     /// `?tls=opportunistic` when the server offers it, and `smtp://…` not at all. `from`: `Acme <ops@acme.com>`;
-    /// else the user, when that is an address; else `kabar` at our own host, `here`.
+    /// else the user, when that is an address; else `kabar` at our own host, `here`, or at
+    /// `localhost` where that has no name.
     pub fn new(url: &str, from: Option<&str>, here: &Url) -> Result<Self, String> {
         let form = "`smtp_url` must be an SMTP address, as smtps://user:password@mail.example.com";
         let url = Url::parse(url).map_err(|_| form.to_owned())?;
@@ -113,14 +114,14 @@ impl Client {
             None => ClientId::default(),
         };
         let from = if let Some(text) = from {
-            text.parse().map_err(|_| {
+            let mailbox = text.parse::<Mailbox>().ok();
+            mailbox.filter(|mailbox| address(mailbox.email.as_ref()).is_some()).ok_or_else(|| {
                 format!("`smtp_from` must be an address, as Acme <ops@example.com>; it is `{text}`")
             })?
         } else {
             let host = match here.host() {
-                Some(Host::Domain(name)) => name.to_owned(),
-                Some(host) => format!("[{}]", host.to_string().trim_matches(['[', ']'])),
-                None => "localhost".to_owned(),
+                Some(Host::Domain(name)) => name,
+                _ => "localhost",
             };
             let own = address(&user).unwrap_or_else(|| format!("kabar@{host}"));
             Mailbox::new(None, own.parse().map_err(|_| "`smtp_from`, the sender's address, is needed")?)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use kabar_domain::inbound::Identity;
-use kabar_domain::{ChannelId, ContactId, OrganisationId, Timestamp};
+use kabar_domain::{ChannelId, ContactId, ConversationId, OrganisationId, Timestamp};
 use serde_json::Value as Json;
 
 use crate::args;
@@ -241,6 +241,22 @@ pub async fn attach_identity(
         )
         .await?;
     Ok(added == 1)
+}
+
+/// Gives whom a conversation is with another identity, when nobody has it.
+pub async fn attach_to_peer(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    identity: &Identity,
+    conversation: ConversationId,
+) -> Result<()> {
+    let sql = "SELECT contact_id FROM conversations WHERE organisation_id = $1 AND id = $2";
+    let found = tx.fetch_optional(sql, args![organisation, conversation]).await?;
+    let contact: Option<ContactId> = found.map_or(Ok(None), |mut row| row.get(0))?;
+    if let Some(contact) = contact {
+        attach_identity(tx, organisation, identity, contact).await?;
+    }
+    Ok(())
 }
 
 /// The contact, kept from changing until the transaction ends.

@@ -35,6 +35,8 @@ pub struct Conversation {
     pub channel_kind: Option<ChannelKind>,
     /// Since when its channel has been connected.
     pub connected_at: Option<Timestamp>,
+    /// When WhatsApp last refused a message because more than 24 hours had passed.
+    pub window_refused_at: Option<Timestamp>,
 }
 
 /// What a conversation shows of its contact.
@@ -52,7 +54,8 @@ pub type Place = (Timestamp, ConversationId);
 
 const COLUMNS: &str = "SELECT v.organisation_id, v.id, v.channel_id, v.contact_id, v.topic, v.title, v.status,
     v.priority, v.unread_count, v.message_count, v.last_message_at, v.last_inbound_at, v.created_at, v.updated_at,
-    p.id, p.name, p.wa_id, p.phone, p.username, c.platform, c.kind, c.connected_at";
+    p.id, p.name, p.wa_id, p.phone, p.username, c.platform, c.kind, c.connected_at,
+    v.window_refused_at";
 
 const JOINS: &str = "LEFT JOIN contacts p ON p.organisation_id = v.organisation_id AND p.id = v.contact_id
     LEFT JOIN channels c ON c.organisation_id = v.organisation_id AND c.id = v.channel_id";
@@ -87,6 +90,7 @@ fn conversation(mut row: Row) -> Result<Conversation> {
         platform: row.get(19)?,
         channel_kind: row.get(20)?,
         connected_at: row.get(21)?,
+        window_refused_at: row.get(22)?,
     })
 }
 

@@ -302,6 +302,15 @@ pub async fn mark_pending(
     Ok(changed == 1)
 }
 
+/// Whether a message that waits to be sent needs a file.
+pub async fn is_awaited(db: &mut impl Db, organisation: OrganisationId, id: FileId) -> Result<bool> {
+    // Cards and fallbacks have their files inside JSON.
+    let sql = "SELECT 1 FROM outbound_queue q
+         JOIN messages m ON m.organisation_id = q.organisation_id AND m.id = q.message_id
+         WHERE q.organisation_id = $1 AND (m.media LIKE $2 OR m.payload LIKE $2 OR m.fallback LIKE $2) LIMIT 1";
+    Ok(!db.fetch(sql, args![organisation, format!("%{id}%")]).await?.is_empty())
+}
+
 /// What a deletion left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {

@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (17, "drafts", include_str!("../migrations/0017_drafts.sql")),
     (18, "housekeeping", include_str!("../migrations/0018_housekeeping.sql")),
     (19, "attempts", include_str!("../migrations/0019_attempts.sql")),
+    (20, "windows", include_str!("../migrations/0020_windows.sql")),
 ];
 
 const POSTGRES_LOG: &str = "CREATE TABLE IF NOT EXISTS inbound_log (

@@ -60,8 +60,9 @@ pub async fn insert(tx: &mut Tx, organisation: OrganisationId, notification: &No
     for leg in &notification.legs {
         tx.execute(
             "INSERT INTO notification_legs
-                 (organisation_id, id, notification_id, channel, recipient, status, message_id, attempts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 0)",
+                 (organisation_id, id, notification_id, channel, recipient, status, message_id, attempts, error,
+                  failed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)",
             args![
                 organisation,
                 leg.id,
@@ -70,6 +71,8 @@ pub async fn insert(tx: &mut Tx, organisation: OrganisationId, notification: &No
                 &leg.recipient,
                 leg.status,
                 leg.message_id,
+                leg.error.as_ref().and_then(|error| serde_json::to_string(error).ok()),
+                leg.failed_at,
             ],
         )
         .await?;

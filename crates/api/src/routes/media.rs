@@ -170,7 +170,7 @@ async fn get_file(
     Ok(data(File::new(&state, file)))
 }
 
-/// Removes a file. Messages keep that they had one.
+/// Removes a file. Messages keep that they had one; while one that waits to be sent needs it, it stays.
 #[utoipa::path(delete, path = "/api/v1/media/{id}", tag = "Media",
     security(("bearer" = ["write"])), params(("id" = Ulid, Path)),
     responses((status = 204, description = "It is removed.")))]

@@ -35,9 +35,11 @@ pub(super) struct SendRequest {
     #[schema(value_type = Option<Ulid>)]
     conversation_id: Option<String>,
     /// The recipient: a number in international form without `+`, or a Telegram user id.
-    #[serde(alias = "to")]
     #[schema(example = "966500000000")]
     wa_id: Option<String>,
+    /// Another name of `wa_id`.
+    #[schema(ignore)]
+    to: Option<String>,
     /// With a Telegram group's channel: the topic inside it.
     topic: Option<String>,
     /// `text`, `image`, `video`, `audio`, `voice`, `document`, `sticker`, `location`, `contacts`, `reaction`,
@@ -46,9 +48,11 @@ pub(super) struct SendRequest {
     #[schema(example = "text")]
     kind: Option<String>,
     /// The text, or the caption of a file. Audio over WhatsApp shows none: there it is kept with the message only.
-    #[serde(alias = "text")]
     #[schema(example = "Your order is on the way!")]
     body: Option<String>,
+    /// Another name of `body`.
+    #[schema(ignore)]
+    text: Option<String>,
     /// How `body` is marked up; `plain` unless given. It looks alike on WhatsApp and Telegram, as far as they can.
     format: Option<TextFormat>,
     /// Whether the first link of a text is shown with a preview. The provider decides unless given.
@@ -85,7 +89,8 @@ pub(super) struct SendRequest {
     flow: Option<Flow>,
     /// Of a `template`; WhatsApp only.
     template: Option<TemplateRequest>,
-    /// WhatsApp: the template that goes out instead when the person has not written for 24 hours.
+    /// WhatsApp: the template that goes out instead when the person has not written for 24 hours, or nobody knows whether they
+    /// have; and that follows when WhatsApp refuses the message for that.
     fallback_template: Option<TemplateRequest>,
     /// `high`, `normal` or `low`: which of an account's messages go first when they have to wait for each other. A
     /// reply to somebody who wrote within a day is `high`, everything else `normal`, unless given.
@@ -101,10 +106,10 @@ impl From<SendRequest> for SendMessage {
         Self {
             channel_id: request.channel_id,
             conversation_id: request.conversation_id,
-            wa_id: request.wa_id,
+            wa_id: request.wa_id.or(request.to),
             topic: request.topic,
             kind: request.kind,
-            body: request.body,
+            body: request.body.or(request.text),
             format: request.format.unwrap_or_default(),
             preview_url: request.preview_url,
             file: FileSource {

@@ -54,9 +54,11 @@ async fn send_whatsapp_api_message(
 #[derive(Deserialize, ToSchema)]
 struct AcknowledgeRequest {
     /// The recipient: a number in international form without `+`.
-    #[serde(alias = "wa_id")]
     #[schema(value_type = String, required, example = "6281234567890")]
     to: Option<String>,
+    /// Another name of `to`.
+    #[schema(ignore)]
+    wa_id: Option<String>,
     /// The problem or work update that is acknowledged. The template is then the organisation's setting `acknowledgement_template` unless one is
     /// named.
     #[schema(value_type = Option<Ulid>)]
@@ -88,7 +90,7 @@ async fn acknowledge_whatsapp(
     Json(request): Json<AcknowledgeRequest>,
 ) -> Result<axum::Json<Data<MessageResource>>> {
     let acknowledge = Acknowledge {
-        wa_id: request.to,
+        wa_id: request.to.or(request.wa_id),
         channel_id: request.channel_id,
         record_id: request.record_id,
         template_name: request.template_name,
@@ -102,9 +104,11 @@ async fn acknowledge_whatsapp(
 #[derive(Deserialize, ToSchema)]
 struct SendGuideRequest {
     /// The recipient: a number in international form without `+`.
-    #[serde(alias = "wa_id")]
     #[schema(value_type = String, required, example = "6281234567890")]
     to: Option<String>,
+    /// Another name of `to`.
+    #[schema(ignore)]
+    wa_id: Option<String>,
     /// `user_guide` unless given. The organisation's setting `guides` says which template it is (`{"user_guide":
     /// "guide_v2"}`); a guide that is not there is the template of that name.
     #[schema(example = "user_guide")]
@@ -127,7 +131,7 @@ async fn send_whatsapp_guide(
     Json(request): Json<SendGuideRequest>,
 ) -> Result<axum::Json<Data<MessageResource>>> {
     let guide = SendGuide {
-        wa_id: request.to,
+        wa_id: request.to.or(request.wa_id),
         channel_id: request.channel_id,
         guide: request.guide,
         language: request.language,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kabar_domain::channel::{ChannelStatus, ConversationStatus, InboxStatus};
 use kabar_domain::inbound::{Chat, Identity, IdentityKind, Origin, Party};
-use kabar_domain::message::{Direction, MessageStatus, Platform};
+use kabar_domain::message::{Direction, MessageKind, MessageStatus, Platform};
 use kabar_domain::{
     AccountId, ChannelId, ContactId, ConversationId, InboxItemId, MessageId, OrganisationId, Timestamp,
 };
@@ -344,7 +344,8 @@ impl Batch<'_> {
                     );
                 }
             }
-            if fact.inbound {
+            // That a number or an identity changed is WhatsApp's word, not the person's: it opens no window.
+            if fact.inbound && fact.kind != MessageKind::System {
                 bump.last_inbound_at = bump.last_inbound_at.max(Some(fact.occurred_at));
             }
             let mut data =
@@ -392,7 +393,7 @@ struct Fact {
     message_id: MessageId,
     /// What it brings, to be fetched.
     files: Vec<File>,
-    kind: kabar_domain::message::MessageKind,
+    kind: MessageKind,
     occurred_at: Timestamp,
     inbound: bool,
     /// The button that opens the chat with a bot.

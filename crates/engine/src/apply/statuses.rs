@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::batch::{Batch, Report};
 use crate::outbound::{ATTEMPTS, error_text};
+use crate::window;
 
 /// Early reports applied in one transaction.
 pub(super) const SWEEP: i64 = 1_000;
@@ -142,7 +143,8 @@ impl Batch<'_> {
     }
 
     /// A report that the provider dropped the message for a reason that passes (too many at once, in maintenance):
-    /// it was certainly not delivered, and is sent again later, a few times.
+    /// it was certainly not delivered, and is sent again later, a few times. Where the window was closed, its fallback
+    /// is.
     async fn send_again(
         &mut self,
         tx: &mut Tx,
@@ -155,7 +157,14 @@ impl Batch<'_> {
             report.update.status == MessageStatus::Failed
                 && code.and_then(whatsapp::describe).is_some_and(|known| known.verdict.is_temporary())
         };
-        let Some(report) = reports.iter().find(|report| passes(report)) else { return Ok(false) };
+        let closed = |report: &&Report| {
+            report.update.status == MessageStatus::Failed
+                && report.update.error.as_ref().is_some_and(|error| error.code == window::REFUSED)
+        };
+        let closed = reports.iter().find(closed);
+        let Some(report) = closed.or_else(|| reports.iter().find(|report| passes(report))) else {
+            return Ok(false);
+        };
         if reports.iter().any(is_delivery)
             || !matches!(found.status, MessageStatus::Sent | MessageStatus::Uncertain)
         {
@@ -166,7 +175,15 @@ impl Batch<'_> {
         if !(1..ATTEMPTS).contains(&attempts) {
             return Ok(false);
         }
-        let due = self.now.plus(Duration::from_secs(4_u64.pow(attempts.clamp(1, 5) as u32)));
+        let due = if closed.is_some() {
+            let (lane, at) = (found.conversation_id, report.update.occurred_at);
+            if !outbound::window_refused(tx, organisation, lane, found.id, at).await? {
+                return Ok(false);
+            }
+            self.now
+        } else {
+            self.now.plus(Duration::from_secs(4_u64.pow(attempts.clamp(1, 5) as u32)))
+        };
         let (position, account) = (self.engine.clock.uuid(), report.account.id);
         outbound::send_again(tx, organisation, found.id, account, position, due, self.now).await?;
         self.status_event(organisation, found, MessageStatus::Queued);

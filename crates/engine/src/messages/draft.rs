@@ -3,7 +3,7 @@
 use kabar_domain::content::{Header, HeaderKind};
 use kabar_domain::message::{Media, MessageKind};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{FileSource, SendMessage};
@@ -19,6 +19,18 @@ pub(crate) struct Draft {
     pub fetch: Option<Url>,
     /// The kind's own fields.
     pub payload: Map<String, Value>,
+}
+
+impl Draft {
+    /// JSON array of the file.
+    pub fn media_column(&self) -> Option<String> {
+        self.media.as_ref().map(|media| json!([media]).to_string())
+    }
+
+    /// JSON object of the kind's own fields.
+    pub fn payload_column(&self) -> Option<String> {
+        (!self.payload.is_empty()).then(|| json!(self.payload).to_string())
+    }
 }
 
 const SENDABLE: &[MessageKind] = &[

@@ -16,9 +16,10 @@ use kabar_domain::outbound::{OutboundMessage, Recipient, SendPriority, Unsendabl
 use kabar_domain::{Ability, ChannelId, ConversationId, MessageId, OrganisationId, Timestamp, UserId};
 use kabar_providers::{telegram, whatsapp};
 use kabar_store::events::NewEvent;
-use kabar_store::outbound::{self, NewOutbound};
+use kabar_store::outbound::{self, Fallback, NewOutbound};
 use kabar_store::{Tx, contacts, messages};
 use serde_json::{Value, json};
+use url::Url;
 
 pub use self::change::EditMessage;
 pub use self::doors::{Acknowledge, SendGuide};
@@ -37,7 +38,7 @@ use crate::widgets;
 const REACTION_DAYS: u64 = 30;
 
 /// Templates that a refusal names.
-const FITTING: usize = 5;
+pub(crate) const FITTING: usize = 5;
 
 /// A message somebody wants sent, as a client gave it.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,8 @@ pub struct SendMessage {
     pub flow: Option<Flow>,
     /// Which template, and what fills it in.
     pub template: Option<TemplateMessage>,
-    /// The template that goes out instead when WhatsApp's 24-hour window is closed.
+    /// The template that goes out instead when WhatsApp's 24-hour window is closed, or nobody knows whether it is; and
+    /// that follows when WhatsApp refuses the message because it closed meanwhile.
     pub fallback_template: Option<TemplateMessage>,
     /// Queue it also when the window is closed and there is no such template: WhatsApp refuses it, and that is told as
     /// the message's failure.
@@ -167,6 +169,22 @@ impl Engine {
         stored.ok_or_else(|| Error::Internal("a message just stored is not there".into()))
     }
 
+    /// A link that is handed on: a provider is not asked to look into networks of its own or ours.
+    fn check_link(&self, draft: &Draft) -> Result<()> {
+        let link = draft.media.as_ref().and_then(|media| media.url.as_deref());
+        let Some(url) = link.and_then(|link| Url::parse(link).ok()) else { return Ok(()) };
+        let field = match draft.kind {
+            MessageKind::Template => "header",
+            MessageKind::Interactive => "interactive.header.media_url",
+            MessageKind::Flow => "flow.header.media_url",
+            _ => "media_url",
+        };
+        if url.domain().is_some_and(|name| name == "localhost" || name.ends_with(".localhost")) {
+            return Err(Invalid::one(field, "The address leads to nobody but the server that asks for it."));
+        }
+        self.webhooks.check(&url).map_err(|refused| Invalid::one(field, refused.to_string()))
+    }
+
     /// Queues a message in the transaction that causes it, of a person or of the server itself. After the commit,
     /// wake the sender.
     pub(crate) async fn queue_message(
@@ -206,32 +224,40 @@ impl Engine {
             None => None,
         };
         let conversation = timing::conversation(tx, &target).await?;
-        let mut template = request.template.take();
-        let needs_template = draft.kind != MessageKind::Template && wish.is_window_closed(&conversation, now);
-        if needs_template && let Some(fallback) = request.fallback_template.take() {
-            draft = Draft {
-                kind: MessageKind::Template,
-                body: None,
-                media: None,
-                fetch: None,
-                payload: serde_json::Map::new(),
-            };
-            template = Some(fallback);
-            // Nobody gets the file: it goes in a day, as all do that nothing refers to.
-            fetched = None;
-        } else if needs_template && !request.despite_window {
-            let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
-            return Err(Error::WindowClosed(fitting));
+        let language = match target.contact {
+            Some(contact) => {
+                contacts::find(tx, organisation, contact).await?.and_then(|found| found.language)
+            }
+            None => None,
+        };
+        let mut fallback = None;
+        if draft.kind == MessageKind::Template {
+            if target.channel.platform == Platform::Whatsapp {
+                let given = request.template.take().unwrap_or_default();
+                draft = templates::compose(tx, organisation, account_id, &given, language.as_deref()).await?;
+            }
+        } else if let Some(window) = wish.window(&conversation, now) {
+            if let Some(given) = request.fallback_template.take() {
+                let composed = templates::compose(tx, organisation, account_id, &given, language.as_deref());
+                fallback = match composed.await {
+                    Ok(composed) => Some(composed),
+                    // Nobody is there to correct it.
+                    Err(error) if person.is_none() && !matches!(error, Error::Store(_)) => None,
+                    Err(error) => return Err(error.within("fallback_template")),
+                };
+            }
+            if !window.open || window.is_unknown() {
+                if let Some(instead) = fallback.take() {
+                    draft = instead;
+                    // Nobody gets the file: it goes in a day, as all do that nothing refers to.
+                    fetched = None;
+                } else if !window.open && !request.despite_window {
+                    let fitting = templates::fitting_templates(tx, organisation, account_id, FITTING).await?;
+                    return Err(Error::WindowClosed(fitting));
+                }
+            }
         }
-        if draft.kind == MessageKind::Template && target.channel.platform == Platform::Whatsapp {
-            let contact = match target.contact {
-                Some(contact) => contacts::find(tx, organisation, contact).await?,
-                None => None,
-            };
-            let language = contact.and_then(|contact| contact.language);
-            let given = template.unwrap_or_default();
-            draft = templates::compose(tx, organisation, account_id, &given, language.as_deref()).await?;
-        }
+        self.check_link(&draft)?;
         if let Some(media) = &mut draft.media {
             if let Some(fetched) = fetched {
                 media.file_id = Some(self.keep_fetched(tx, organisation, fetched).await?);
@@ -246,7 +272,24 @@ impl Engine {
             }
             Error::unsendable(target.channel.platform, refused)
         })?;
-        let media = draft.media.as_ref().map(|media| json!([media]).to_string());
+        let fallback = match fallback {
+            Some(mut instead) => {
+                self.check_link(&instead).map_err(|error| error.within("fallback_template"))?;
+                if let Some(media) = &mut instead.media {
+                    self.attach_file(tx, organisation, media, "fallback_template.header.media_id").await?;
+                }
+                self.attach_cards(tx, organisation, &mut instead.payload).await?;
+                check_with_provider(&target, &instead, id, None).map_err(|refused| {
+                    Error::unsendable(target.channel.platform, refused).within("fallback_template")
+                })?;
+                Some(Fallback {
+                    media: instead.media_column(),
+                    payload: instead.payload_column(),
+                    body: instead.body,
+                })
+            }
+            None => None,
+        };
         let priority = wish.priority(&conversation, draft.kind, now);
         let message = NewOutbound {
             organisation_id: organisation,
@@ -256,13 +299,14 @@ impl Engine {
             account_id,
             user_id: person,
             kind: draft.kind,
+            media: draft.media_column(),
+            payload: draft.payload_column(),
             body: draft.body,
-            media,
-            payload: (!draft.payload.is_empty()).then(|| Value::Object(draft.payload).to_string()),
             reply_to,
             is_group: target.channel.kind == ChannelKind::Group,
             priority,
             send_at: wish.send_at,
+            fallback,
         };
         outbound::enqueue(tx, message, now).await?;
         let data = json!({ "conversation_id": target.conversation, "channel_id": target.channel.id,

@@ -9,7 +9,7 @@ use kabar_store::{Tx, conversations};
 use super::SendMessage;
 use super::target::Target;
 use crate::error::{Error, Invalid, Result};
-use crate::window;
+use crate::window::{self, Window};
 
 /// A message is planned so far ahead at most.
 const FURTHEST: std::time::Duration = std::time::Duration::from_hours(24 * 366);
@@ -58,14 +58,14 @@ impl Wish {
     /// What the client said, or: somebody who just wrote waits for an answer.
     pub fn priority(&self, conversation: &Conversation, kind: MessageKind, now: Timestamp) -> SendPriority {
         let is_reply = kind != MessageKind::Template
-            && window::window(conversation.last_inbound_at, None, now)
+            && window::window(conversation.last_inbound_at, None, None, now)
                 .expires_at
                 .is_some_and(|until| now < until);
         self.priority.unwrap_or(if is_reply { SendPriority::High } else { SendPriority::Normal })
     }
 
-    /// Whether the conversation's window is closed when the message is to go out.
-    pub fn is_window_closed(&self, conversation: &Conversation, now: Timestamp) -> bool {
-        window::of_conversation(conversation, self.send_at.unwrap_or(now)).is_some_and(|window| !window.open)
+    /// The conversation's window when the message is to go out.
+    pub fn window(&self, conversation: &Conversation, now: Timestamp) -> Option<Window> {
+        window::of_conversation(conversation, self.send_at.unwrap_or(now))
     }
 }

@@ -147,12 +147,21 @@ impl Engine {
                 smtp.send(&email).await
             }
             (NotificationChannel::Sms, _, Some(sms)) => sms.send(&begun.recipient, text).await,
+            (NotificationChannel::Whatsapp | NotificationChannel::Telegram, ..) => Err(SendFailure {
+                error: ProviderError {
+                    code: 0,
+                    title: format!("There was no {} account when it was sent", begun.channel),
+                    detail: None,
+                    action: Some("Send a new notification.".into()),
+                },
+                verdict: Verdict::Fail,
+            }),
             _ => Err(SendFailure {
                 error: ProviderError {
                     code: 0,
-                    title: format!("This server cannot send {} any more", begun.channel),
+                    title: format!("This server cannot send {}", begun.channel),
                     detail: None,
-                    action: Some("Give the server its settings back (smtp_url, sms_account); Kabar tries again for some hours.".into()),
+                    action: Some("Give the server its settings (smtp_url, sms_account); Kabar tries again for some hours.".into()),
                 },
                 verdict: Verdict::Retry { after: None },
             }),

@@ -24,10 +24,12 @@ pub(super) struct Planned {
     pub recipient: String,
     /// Of WhatsApp and Telegram: where the message goes out.
     pub line: Option<Channel>,
+    /// Why this channel cannot be used at all.
+    pub refused: Option<String>,
 }
 
 impl Engine {
-    /// Each recipient of a channel once.
+    /// Each recipient of a channel once. A channel that cannot be used does not keep the others back.
     pub(super) async fn plan(
         &self,
         db: &mut (impl Db + Send),
@@ -51,20 +53,20 @@ impl Engine {
         }
         let mut planned: Vec<Planned> = Vec::new();
         for channel in asked {
-            let mut line = None;
+            let (mut line, mut refused) = (None, None);
             if let Some(platform) = platform(channel) {
                 line = match given.clone().filter(|given| given.platform == platform) {
                     Some(given) => Some(given),
                     None => default_line(db, organisation, platform).await?,
                 };
                 if line.is_none() {
-                    invalid.add("channels", format!("There is no {channel} account: connect one first."));
+                    refused = Some(format!("There is no {channel} account: connect one first."));
                 }
             } else if let Some(setting) = self.lacks(channel) {
-                invalid.add("channels", format!("This server cannot send {channel}: set {setting}."));
+                refused = Some(format!("This server cannot send {channel}: set {setting}."));
             }
             if let Some(group) = line.as_ref().filter(|line| line.kind == ChannelKind::Group) {
-                planned.push(Planned { channel, recipient: group.external_id.clone(), line });
+                planned.push(Planned { channel, recipient: group.external_id.clone(), line, refused });
                 continue;
             }
             let field = format!("to.{channel}");
@@ -78,11 +80,19 @@ impl Engine {
                     Some(recipient) => {
                         let is_there = |leg: &Planned| leg.channel == channel && leg.recipient == recipient;
                         if !planned.iter().any(is_there) {
-                            planned.push(Planned { channel, recipient, line: line.clone() });
+                            let (line, refused) = (line.clone(), refused.clone());
+                            planned.push(Planned { channel, recipient, line, refused });
                         }
                     }
                     None => invalid.add(&field, format!("The {field} field {}.", form(channel))),
                 }
+            }
+        }
+        if planned.iter().all(|leg| leg.refused.is_some()) {
+            let mut reasons: Vec<_> = planned.iter().filter_map(|leg| leg.refused.clone()).collect();
+            reasons.dedup();
+            for reason in reasons {
+                invalid.add("channels", reason);
             }
         }
         if planned.len() > LEGS {

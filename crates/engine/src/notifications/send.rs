@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kabar_domain::channel::ChannelKind;
 use kabar_domain::job::JobKind;
+use kabar_domain::message::{MessageStatus, ProviderError};
 use kabar_domain::notification::NotificationChannel;
 use kabar_domain::outbound::SendPriority;
 use kabar_domain::{Ability, JobId, NotificationId, NotificationLegId, OrganisationId, UserId};
@@ -15,7 +16,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::plan::Planned;
 use super::render::Renderer;
-use super::{Notification, SUBJECT, TEXT, queued};
+use super::{Notification, SUBJECT, TEXT, leg_event, queued};
 use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Invalid, Result};
@@ -45,7 +46,8 @@ pub struct SendNotification {
 }
 
 impl Engine {
-    /// Queues a notification: all of its legs, or, when one cannot be right, none.
+    /// Queues a notification: all of its legs, or, when one cannot be right, none. Those of a channel that is
+    /// not set up fail at once.
     pub async fn send_notification(
         &self,
         principal: &Principal,
@@ -107,7 +109,12 @@ impl Engine {
         for leg in planned {
             let id = NotificationLegId::new(&self.clock);
             let mut queued = queued(id, leg.channel, leg.recipient.clone());
-            if let Some(line) = leg.line {
+            if let Some(reason) = leg.refused {
+                queued.status = MessageStatus::Failed;
+                queued.failed_at = Some(now);
+                let action = Some("Set the channel up, then send it again.".to_owned());
+                queued.error = Some(ProviderError { title: reason, action, ..ProviderError::default() });
+            } else if let Some(line) = leg.line {
                 let message = SendMessage {
                     channel_id: Some(line.id.to_string()),
                     wa_id: (line.kind == ChannelKind::Direct).then_some(leg.recipient),
@@ -150,6 +157,12 @@ impl Engine {
             data: Some(json!({ "channels": channels }).to_string()),
         };
         tx.record(organisation, now, [event]);
+        let failed = notification.legs.iter().filter(|leg| leg.status == MessageStatus::Failed);
+        tx.record(
+            organisation,
+            now,
+            failed.map(|leg| leg_event(notification.id, leg.id, leg.channel, leg.status)),
+        );
         Ok(notification)
     }
 }
@@ -162,8 +175,10 @@ fn of_leg(error: Error, channel: NotificationChannel) -> Error {
         let field = match field.as_str() {
             "body" => "text".to_owned(),
             "wa_id" => format!("to.{channel}"),
-            "template_name" | "language" | "variables" => format!("whatsapp_template.{field}"),
-            _ => field,
+            _ => match field.strip_prefix("fallback_template") {
+                Some(part) => format!("whatsapp_template{part}"),
+                None => field,
+            },
         };
         for message in messages {
             named.add(&field, message);

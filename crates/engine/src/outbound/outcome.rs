@@ -9,7 +9,7 @@ use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timesta
 use kabar_store::events::NewEvent;
 use kabar_store::messages::provider_key;
 use kabar_store::outbound::{self, Ended, Leased, PairAnswer, TROUBLED};
-use kabar_store::{Error as StoreError, Tx, statuses};
+use kabar_store::{Error as StoreError, Tx, contacts, statuses};
 use serde_json::json;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::{Outcome, POLL, attempt_of, error_text, status_event, unknown};
 use crate::apply::Standing;
 use crate::crypto::unit;
 use crate::engine::Engine;
-use crate::failpoint;
+use crate::{failpoint, window};
 
 /// Attempts before a message that keeps failing is given up.
 pub(crate) const ATTEMPTS: i64 = 8;
@@ -181,6 +181,13 @@ impl Engine {
                 } else {
                     statuses::name(tx, organisation, message, &accepted.provider_message_id, key).await?;
                 }
+                if let Some(identity) = &accepted.recipient
+                    && lease.group.is_none()
+                    && !lease.recipients.contains(identity)
+                {
+                    // They write under the name that the provider has for them.
+                    contacts::attach_to_peer(tx, organisation, identity, lease.conversation_id).await?;
+                }
                 standing.report(MessageStatus::Sent, now, None);
                 for early in statuses::take_early(tx, organisation, key).await? {
                     standing.report(early.status, early.occurred_at, early.error);
@@ -194,7 +201,12 @@ impl Engine {
             }
             Err(failure) => {
                 let text = error_text(&failure.error);
+                let falls_back = failure.error.code == window::REFUSED
+                    && matches!(found.status, MessageStatus::Sending | MessageStatus::Uncertain)
+                    && outbound::window_refused(tx, organisation, lease.conversation_id, message, now)
+                        .await?;
                 let ended = match failure.verdict {
+                    Verdict::Fail if falls_back => Ended::Retry { due: now, counts: false },
                     Verdict::Retry { .. } if lease.failures + 1 >= ATTEMPTS => Ended::Failed,
                     Verdict::Retry { after } => {
                         let wait =
@@ -240,6 +252,7 @@ impl Engine {
                     }
                     Ended::Retry { .. } if ours => {
                         outbound::requeue(tx, organisation, message).await?;
+                        event = falls_back.then_some(MessageStatus::Queued);
                     }
                     Ended::Retry { due, .. } if known_now => {
                         let position = self.clock.uuid();
@@ -253,8 +266,17 @@ impl Engine {
         }
         if let Some(status) = standing.moved() {
             event = Some(status);
+            let refused_at =
+                standing.advance.failed_at.filter(|_| window::is_refusal(standing.advance.error.as_deref()));
             statuses::advance(tx, Vec::from([standing.advance])).await?;
-            if status == MessageStatus::Failed {
+            // The report came before the answer.
+            if let Some(at) = refused_at.filter(|_| outcome.result.is_ok())
+                && outbound::window_refused(tx, organisation, lease.conversation_id, message, at).await?
+            {
+                let (position, account) = (self.clock.uuid(), lease.account_id);
+                outbound::send_again(tx, organisation, message, account, position, now, now).await?;
+                event = Some(MessageStatus::Queued);
+            } else if status == MessageStatus::Failed {
                 gathered.failed.push((organisation, message));
             }
         }

@@ -79,6 +79,16 @@ async fn a_mail_is_handed_over_once_and_named_after_the_leg() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_name_sends_too() {
+    let (named, seen) =
+        against(&["220 hi", "250 hi", "250 ok", "250 ok", "354 go", "250 taken", "221 bye"]).await;
+    let here = Url::parse("http://127.0.0.1:8080").unwrap();
+    let client = Client::new(&format!("smtp://127.0.0.1:{}", named.port), None, &here).unwrap();
+    assert_eq!(client.send(&EMAIL).await.unwrap(), "<01JX@localhost>");
+    assert!(seen.await.unwrap().contains("MAIL FROM:<kabar@localhost>\r\n"));
+}
+
+#[tokio::test]
 async fn only_what_the_server_may_have_is_uncertain() {
     let retry = Verdict::Retry { after: None };
     for (answers, verdict, code) in [
@@ -113,9 +123,17 @@ fn a_header_cannot_be_added() {
     let email = Email { subject: "a\r\nBcc: eve@example.com\r\n\r\nx", ..EMAIL };
     let written = String::from_utf8(client.compose(&email, "<1@a>".into()).unwrap().formatted()).unwrap();
     assert!(!written.contains("\nBcc"), "{written}");
-    for wrong in
-        ["a@b.c\r\nBcc: e@x.y", "a@b.c>, <e@x.y", "a b@c.de", "a@b@c.de", "@b.c", "a@", "a", "a@b c.de"]
-    {
+    for wrong in [
+        "a@b.c\r\nBcc: e@x.y",
+        "a@b.c>, <e@x.y",
+        "a b@c.de",
+        "a@b@c.de",
+        "@b.c",
+        "a@",
+        "a",
+        "a@b c.de",
+        "a@[10.0.0.1]",
+    ] {
         assert_eq!(address(wrong), None, "{wrong}");
     }
     assert_eq!(address(" ani@مثال.com ").as_deref(), Some("ani@xn--mgbh0fb.com"));
@@ -138,10 +156,11 @@ fn the_server_is_named_by_a_url() {
     let local = Url::parse("http://127.0.0.1:8080").unwrap();
     assert_eq!(
         Client::new("smtp://localhost", None, &local).unwrap().from.email.to_string(),
-        "kabar@[127.0.0.1]"
+        "kabar@localhost"
     );
     for wrong in ["mail.acme.com", "https://mail.acme.com", "smtp://", "smtp://a?tls=maybe"] {
         assert!(client(wrong, None).is_err(), "{wrong}");
     }
     assert!(client("smtp://a", Some("nobody")).is_err());
+    assert!(client("smtp://a", Some("Acme <ops@[10.0.0.1]>")).is_err());
 }

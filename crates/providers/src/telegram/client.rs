@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::errors::{classify, failure};
+use super::errors::{LOOK, classify, failure};
 use super::send::request;
 use crate::http::Upload;
 
@@ -243,20 +243,22 @@ fn accepted(sent: &Value, parameters: &Value, message: &OutboundMessage) -> Resu
 }
 
 pub(super) fn unreadable() -> SendFailure {
-    failure(0, "Telegram's answer could not be read.", None, None, Verdict::Uncertain)
+    failure(0, "Telegram's answer could not be read.", None, Some(LOOK), Verdict::Uncertain)
 }
 
 /// No answer: certainly not sent if there was no connection, unknown otherwise.
 pub(super) fn unanswered(error: reqwest::Error) -> SendFailure {
     let error = error.without_url();
-    let (title, verdict) = if error.is_connect() {
-        ("Telegram could not be reached.", Verdict::Hold { after: None })
+    let (title, action, verdict) = if error.is_connect() {
+        let action = "Nothing to do if it passes: Kabar tries again; else check the network.";
+        ("Telegram could not be reached.", action, Verdict::Hold { after: None })
     } else if error.is_builder() {
-        ("The call to Telegram could not be made.", Verdict::Fail)
+        let action = "Check the bot's token and the address of Telegram's API.";
+        ("The call to Telegram could not be made.", action, Verdict::Fail)
     } else if error.is_timeout() {
-        ("Telegram did not answer in time.", Verdict::Uncertain)
+        ("Telegram did not answer in time.", LOOK, Verdict::Uncertain)
     } else {
-        ("The connection to Telegram broke before its answer.", Verdict::Uncertain)
+        ("The connection to Telegram broke before its answer.", LOOK, Verdict::Uncertain)
     };
     let mut detail = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -264,7 +266,7 @@ pub(super) fn unanswered(error: reqwest::Error) -> SendFailure {
         detail = format!("{detail}: {inner}");
         cause = inner.source();
     }
-    failure(0, title, Some(detail), None, verdict)
+    failure(0, title, Some(detail), Some(action), verdict)
 }
 
 /// What stands between us and Telegram may repeat the address in its answer.

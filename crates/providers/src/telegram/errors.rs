@@ -22,7 +22,7 @@ pub fn classify(http_status: u16, body: &[u8]) -> SendFailure {
             http_status.into(),
             "Telegram's answer could not be read.",
             None,
-            None,
+            Some(LOOK),
             Verdict::Uncertain,
         );
     }
@@ -87,6 +87,9 @@ pub(super) fn failure(
     SendFailure { error: ProviderError { code, title: title.to_owned(), detail, action }, verdict }
 }
 
+/// What to do when nobody knows whether it was carried out.
+pub(super) const LOOK: &str = "Look in the chat whether the message arrived before sending it again.";
+
 /// Part of a description in lower case, and what a person can do about it. The first that fits counts.
 const ADVICE: &[(&str, &str)] = &[
     ("bot was blocked", "The person blocked the bot; wait until they write again."),
@@ -100,6 +103,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("message thread not found", "The topic no longer exists; choose another one."),
     ("topic_deleted", "The topic no longer exists; choose another one."),
     ("topic_closed", "Reopen the topic or choose another one."),
+    ("message can't be edited", "Send a new message: Telegram lets this one not be changed any more."),
+    ("message to edit not found", "Send a new message: this one is no longer in the chat."),
+    ("message to delete not found", "Nothing to do: the message is no longer in the chat."),
+    ("user_not_participant", "Nothing to do: the person is not in the group; look at its members again."),
     ("message to be replied not found", "Send the message again without quoting."),
     ("text is empty", "Write a text."),
     ("too long", "Split the message: a text may have 4096 characters, a caption 1024."),
@@ -122,12 +129,13 @@ fn advice(code: i64, known: &str) -> Option<&'static str> {
         401 | 404 => Some("Check the bot's token with @BotFather and enter it again."),
         403 => Some("The bot may not write there; ask the person or the group's administrator to let it."),
         409 => Some("Another program uses this bot; give each its own bot."),
+        400 => Some("Change what the description names, then send it again."),
         413 => Some("Send a smaller file."),
         421 => Some(
             "The bot belongs to another Telegram API server; check the address or log the bot out there.",
         ),
         429 => Some("Nothing to do: Telegram asked for a pause, the message is sent afterwards."),
-        500.. => Some("Look in the chat whether the message arrived before sending it again."),
+        500.. => Some(LOOK),
         _ => None,
     };
     let matching = ADVICE.iter().find(|(part, _)| known.contains(part)).map(|(_, advice)| *advice);
@@ -161,6 +169,9 @@ mod tests {
                 Verdict::Fail,
                 "administrator",
             ),
+            (400, "Bad Request: message can't be edited", Verdict::Fail, "new message"),
+            (400, "Bad Request: USER_NOT_PARTICIPANT", Verdict::Fail, "members"),
+            (400, "Bad Request: something new", Verdict::Fail, "description"),
             (401, "Unauthorized", Verdict::PauseAccount, "token"),
             (403, "Forbidden: bot was blocked by the user", Verdict::Fail, "blocked"),
             (403, "Forbidden: bot was kicked from the supergroup chat", Verdict::Fail, "again"),

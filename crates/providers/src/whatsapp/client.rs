@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{classify, payload};
+use super::{classify, describe, payload};
 
 /// The Graph API's version all calls name.
 pub const VERSION: &str = "v24.0";
@@ -65,7 +65,7 @@ impl Client {
             verdict: Verdict::Fail,
         })?;
         let request = self.http.post(self.url(&[phone_number_id, "messages"])).json(&body);
-        let answer = call(request, access_token).await?;
+        let answer = call(request, access_token).await.map_err(of_number)?;
         accepted(&answer).ok_or_else(|| {
             lost("The answer names no message", "WhatsApp answered, but without a message id.".to_owned())
         })
@@ -109,6 +109,18 @@ impl Client {
         }
         url
     }
+}
+
+/// The only object a message is posted to is the number: when that is not there for us, nothing can be sent over it.
+fn of_number(mut failure: SendFailure) -> SendFailure {
+    if failure.error.code == 100
+        && failure.error.title.starts_with("Unsupported post request")
+        && let Some(known) = describe(33)
+    {
+        failure.verdict = known.verdict;
+        failure.error.action = Some(known.action.to_owned());
+    }
+    failure
 }
 
 /// A call that may be made again whether or not it was carried out.

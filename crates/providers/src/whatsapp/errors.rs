@@ -52,8 +52,12 @@ fn refused(http_status: u16, error: &Value) -> SendFailure {
         None if transient || http_status >= 500 => Verdict::Retry { after: None },
         None => Verdict::Fail,
     };
-    let action =
-        known.map_or("Look the code up in Meta's list of WhatsApp error codes.", |known| known.action);
+    let action = match known {
+        // It is said what was wrong with what somebody wrote.
+        Some(_) if code == Some(100) && detail.is_some() => "Correct what the details name, then try again.",
+        Some(known) => known.action,
+        None => "Look the code up in Meta's list of WhatsApp error codes.",
+    };
     SendFailure {
         error: ProviderError {
             code: code.unwrap_or(i64::from(http_status)),
@@ -187,6 +191,14 @@ mod tests {
         ] {
             assert_eq!(code(number).verdict, verdict, "{number}");
         }
+    }
+
+    #[test]
+    fn who_wrote_it_is_told_to_correct_it() {
+        let error = json!({"code": 100, "message": "Invalid parameter", "error_user_msg": "The handle is not valid."});
+        let told = answer(400, &error).error;
+        assert_eq!(told.detail.as_deref(), Some("The handle is not valid."));
+        assert!(told.action.unwrap().starts_with("Correct"));
     }
 
     #[test]

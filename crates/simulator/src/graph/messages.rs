@@ -106,11 +106,21 @@ fn limit(inner: &Inner, number: &Number, recipient: &Recipient) -> Result<(), Gr
     Ok(())
 }
 
+/// WhatsApp's name for a number: in Brazil many have none of the nines that were put before them later.
+fn wa_id(phone: &str) -> String {
+    match phone.strip_prefix("55") {
+        Some(rest) if rest.len() == 11 && rest.as_bytes()[2] == b'9' => {
+            format!("55{}{}", &rest[..2], &rest[3..])
+        }
+        _ => phone.to_owned(),
+    }
+}
+
 fn accepted(params: &Params, recipient: &Recipient, wamid: &str, kind: &str) -> Value {
     let input = params.text("to").or_else(|| params.text("recipient")).unwrap_or_default();
     let mut message = json!({"id": wamid});
     let contact = match recipient {
-        Recipient::Phone(phone) => json!({"input": input, "wa_id": phone}),
+        Recipient::Phone(phone) => json!({"input": input, "wa_id": wa_id(phone)}),
         Recipient::User(user) => json!({"input": input, "user_id": user}),
         Recipient::Group(group) => {
             message["group_id"] = json!(group);

@@ -9,6 +9,7 @@
 mod accounts;
 mod attempts;
 mod dead;
+mod fallback;
 mod lease;
 mod outlook;
 mod queue;
@@ -17,10 +18,13 @@ mod stranded;
 pub use accounts::{PairAnswer, forget_pairs, hold, let_go, pair_answered, provider_answered, turn_back};
 pub use attempts::{About, about, attempts, keep_key, lost_failed};
 pub use dead::{DeadLetter, announce, count_dead, forget_dead, list_dead, note_dead};
+pub use fallback::{Fallback, fall_back, window_refused};
 pub use lease::{Leased, Leases, Ready, TROUBLED, lease, ready_accounts};
 pub use outlook::{Backlog, Outlook, backlog, outlook};
 pub use queue::{NewOutbound, admit_scheduled, enqueue, free_lanes, send_again};
 pub use stranded::{GivenOver, give_over, stranded};
+
+use std::time::Duration;
 
 use std::time::Duration;
 
@@ -67,6 +71,9 @@ impl Ended {
     }
 }
 
+/// Who waits longer than this for the next attempt does so beside the lane: what was said later goes on.
+const ASIDE: Duration = Duration::from_mins(1);
+
 /// Ends an attempt and the lease; afterwards [`free_lanes`] lets its lane go on. `false`: the lease was lost
 /// meanwhile, and nothing was written but the attempt's own outcome.
 pub async fn end(
@@ -85,7 +92,10 @@ pub async fn end(
     let changed = match ended {
         Ended::Retry { due, counts } => {
             tx.execute(
-                "UPDATE outbound_queue SET lease_owner = NULL, lease_until = NULL, due_at = $1, ready_at = $1,
+                "UPDATE outbound_queue SET lease_owner = NULL, lease_until = NULL, due_at = $1,
+                     ready_at = CASE WHEN $7 THEN NULL ELSE $1 END,
+                     position = CASE WHEN $7 THEN NULL ELSE position END,
+                     send_at = CASE WHEN $7 THEN $1 ELSE send_at END,
                      failures = failures + $6
                  WHERE organisation_id = $2 AND message_id = $3 AND attempt = $4 AND lease_owner = $5",
                 args![
@@ -94,7 +104,8 @@ pub async fn end(
                     attempt.message_id,
                     attempt.number,
                     attempt.owner,
-                    i64::from(counts)
+                    i64::from(counts),
+                    due > now.plus(ASIDE)
                 ],
             )
             .await?

@@ -54,7 +54,8 @@ pub async fn outlook(
                       AND e.position < q.position),
                  CASE WHEN q.attempt > 0 AND q.due_at > $3 THEN (SELECT t.error FROM outbound_attempts t
                      WHERE t.organisation_id = $1 AND t.message_id = $2 AND t.state = 'retry'
-                     ORDER BY t.attempt DESC LIMIT 1) END
+                     ORDER BY t.attempt DESC LIMIT 1) END,
+                 q.attempt
              FROM outbound_queue q
              JOIN accounts a ON a.organisation_id = q.organisation_id AND a.id = q.account_id
              LEFT JOIN outbound_accounts o ON o.organisation_id = q.organisation_id AND o.account_id = q.account_id
@@ -98,10 +99,12 @@ pub async fn outlook(
         Some(at)
     };
     // It waits for its own next attempt.
-    let last_error: Option<String> = row.get(19)?;
+    let (last_error, attempt): (Option<String>, i64) = (row.get(19)?, row.get(20)?);
     if let (None, Some(error)) = (&held, last_error.and_then(|text| serde_json::from_str(&text).ok())) {
         held = Some(ProviderError::sentence(&error));
     }
+    // What was tried waits for its next attempt, not for the time somebody wanted.
+    let send_at = send_at.filter(|_| attempt == 0);
     Ok(Some(Outlook { priority, send_at, estimated_send_at: estimated, held }))
 }
 

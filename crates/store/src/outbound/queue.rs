@@ -9,9 +9,10 @@ use kabar_domain::{
 };
 use uuid::Uuid;
 
+use super::Fallback;
 use crate::args;
 use crate::bulk::{Rows, of};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Db as _, Tx};
 use crate::value::Bind;
 
@@ -36,14 +37,18 @@ pub struct NewOutbound {
     pub priority: SendPriority,
     /// Not before this.
     pub send_at: Option<Timestamp>,
+    /// What goes out in its place if the window turns out to be closed.
+    pub fallback: Option<Fallback>,
 }
 
 /// Stores the message, queues it and moves its conversation, all in the caller's transaction.
 pub async fn enqueue(tx: &mut Tx, message: NewOutbound, now: Timestamp) -> Result<()> {
+    let fallback = message.fallback.as_ref().map(serde_json::to_string).transpose();
+    let fallback = fallback.map_err(|error| Error::Database(error.to_string()))?;
     tx.execute(
         "INSERT INTO messages (organisation_id, id, conversation_id, channel_id, account_id, user_id, direction,
-             kind, status, body, media, payload, reply_to, priority, sort_at, occurred_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)",
+             kind, status, body, media, payload, reply_to, priority, sort_at, occurred_at, created_at, fallback)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17)",
         args![
             message.organisation_id,
             message.id,
@@ -60,7 +65,8 @@ pub async fn enqueue(tx: &mut Tx, message: NewOutbound, now: Timestamp) -> Resul
             message.reply_to,
             message.priority,
             now.as_unix(),
-            now
+            now,
+            fallback
         ],
     )
     .await?;

@@ -94,6 +94,16 @@ async fn a_message_is_posted_and_its_id_taken() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_not_there_stops_the_account() {
+    let gone = r#"{"error":{"message":"Unsupported post request. Object with ID '106' does not exist, cannot be loaded due to missing permissions, or does not support this operation.","type":"GraphMethodException","code":100,"error_subcode":33}}"#;
+    let failure = send(answer(400, gone)).await.unwrap_err();
+    assert_eq!(failure.verdict, Verdict::PauseAccount);
+    assert!(failure.error.action.unwrap().contains("phone number id"));
+    let wrong = r#"{"error":{"message":"(#100) Invalid parameter","type":"OAuthException","code":100}}"#;
+    assert_eq!(send(answer(400, wrong)).await.unwrap_err().verdict, Verdict::Fail);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_uncertain() {
     for peer in [
         Peer::HangUp,

@@ -79,6 +79,12 @@ pub(super) fn file(media: &Media, name: &str, is_voice: bool) -> Refused<Map<Str
             return refuse("media_id", reason);
         }
     }
+    let is_ours = media.file_id.is_some() && media.id.is_none() && media.url.is_none();
+    if is_ours && media.mime_type.is_none() {
+        let reason =
+            "Nobody knows the file's type: upload it again with its Content-Type, or a name that tells it.";
+        return refuse("media_id", reason.to_owned());
+    }
     if let Some(size) = media.size.filter(|size| *size > largest) {
         let reason = format!("The file has {size} bytes; WhatsApp takes {largest} for a {what}.");
         return refuse("media_id", reason);
