@@ -97,6 +97,25 @@ def test_what_is_missing_is_said_at_its_field(app):
     expect(page.get_by_text("field is required")).to_have_count(0)
 
 
+def test_a_day_that_was_not_chosen_is_not_never(app, organisation):
+    page = app.open("/integrations/api-tokens")
+    page.get_by_role("button", name="New token").first.click()
+    page.get_by_label("Name").fill("Night report")
+    page.get_by_label("How long it lasts").click()
+    page.get_by_role("option", name="Until a day of your choice").click()
+    page.get_by_role("button", name="Create token").click()
+    day = page.get_by_label("Last day")
+    expect(day).to_be_focused()
+    expect(day).to_have_accessible_description("Choose the last day.")
+    assert not [token for token in organisation.api.all("/tokens") if token["name"] == "Night report"]
+    app.check()
+    day.fill("2099-05-01")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_role("dialog", name="Your new token")).to_be_visible()
+    made = [token for token in organisation.api.all("/tokens") if token["name"] == "Night report"]
+    assert [token["expires_at"][:7] for token in made] == ["2099-05"]
+
+
 def test_a_revoked_token_is_dead(app, organisation):
     made = data(organisation.api.post("/tokens", {"name": "Old script", "abilities": ["read"]}), 201)
     page = app.open("/integrations/api-tokens")
