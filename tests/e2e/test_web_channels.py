@@ -68,6 +68,28 @@ def test_the_connection_check_says_what_to_do(app, organisation):
     app.check()
 
 
+def test_a_lost_token_is_replaced(app, organisation, simulator):
+    account = organisation.whatsapp(display_name="Facility desk")
+    number = account.number
+    simulator.post("tokens", {"phone_number_id": number.phone_number_id, "access_token": "EAA-of-today"})
+    page = app.open(f"/channels/{account.channel_id}")
+    page.get_by_role("button", name="New credentials").click()
+    dialog = page.get_by_role("dialog", name="New credentials")
+    token = dialog.get_by_label("Access token")
+    expect(token).to_be_focused()
+    expect(token).to_have_value("")
+    expect(dialog.get_by_role("button", name="Save")).to_be_disabled()
+    app.check()
+    token.fill("EAA-of-today")
+    dialog.get_by_role("button", name="Save").click()
+    checks = page.get_by_role("list", name="Connection check").get_by_role("listitem")
+    expect(checks.filter(has_text="Access token")).to_contain_text("In order", timeout=30_000)
+    expect(page.get_by_text("Connected", exact=True).first).to_be_visible()
+    assert data(organisation.api.get(f"/channels/{account.channel_id}"))["status"] == "connected"
+    assert "EAA-of-today" not in page.content() and number.access_token not in page.content()
+    app.check()
+
+
 def test_settings_are_kept(app, organisation):
     account = organisation.telegram(display_name="Bot")
     site = data(organisation.api.post("/sites", {"name": "Gedung A"}), 201)
