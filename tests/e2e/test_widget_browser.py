@@ -301,6 +301,29 @@ def test_without_another_token_it_says_that_it_is_over(shop):
     expect(messages(page)).to_have_text(["first", "second"])
 
 
+@pytest.mark.parametrize("does", ["asks", "uploads"])
+def test_it_is_over_whatever_the_visitor_does(open_shop, tmp_path, does):
+    shop = open_shop(fields=[{"key": "name", "required": True}] if does == "asks" else [])
+    page = shop.visit(expect_problems=True, lang="id")
+    launcher(page).click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_be_visible()
+    api = shop.organisation.api
+    current = next(key for key in data(api.get("/widget-keys")) if key["status"] == "current")
+    # The stream is cut off by itself; what is done here comes before, or does not wait for it.
+    page.route("**/events", lambda route: route.abort())
+    data(api.post(f"/widget-keys/{current['id']}/revoke"))
+    if does == "asks":
+        panel.get_by_role("textbox").first.fill("Dewi")
+        panel.locator("form.ask button").click()
+    else:
+        (tmp_path / "note.txt").write_text("x")
+        page.locator("#kabar-widget input[type=file]").set_input_files(tmp_path / "note.txt")
+    expect(panel.locator(".notice.bad")).to_have_text("Obrolan ini berakhir. Muat ulang halaman untuk melanjutkan.")
+    expect(panel.locator(".composer")).to_be_hidden()
+    assert page.evaluate("heard.map((it) => it.status)") == [401]
+
+
 def test_out_of_hours(open_shop):
     minute = {"sun": [{"open": "03:00", "close": "03:01"}]}
     shop = open_shop(operating_hours=minute, texts={"en": {"offline": "We sleep."}})
