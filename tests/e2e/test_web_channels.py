@@ -129,6 +129,22 @@ def test_a_channel_is_archived_and_brought_back(app, organisation):
     app.check()
 
 
+def test_who_may_only_read_is_offered_nothing_to_change(open_app, organisation):
+    account = organisation.whatsapp(display_name="Facility desk")
+    app = open_app().sign_in(person(organisation, "viewer"))
+    page = app.open("/channels")
+    expect(page.get_by_role("link", name="Facility desk")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Add with credentials")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("link", name="Connect WhatsApp")).to_have_count(0)
+    app.check()
+    page = app.open(f"/channels/{account.channel_id}")
+    expect(page.get_by_label("Name")).to_be_disabled()
+    expect(page.get_by_role("switch", name="Problems")).to_be_disabled()
+    for name in ("Save", "Archive", "New credentials", "Check the connection"):
+        expect(page.get_by_role("button", name=name)).to_have_count(0)
+    app.check()
+
+
 def test_another_organisations_channel_is_not_there(app, new_organisation):
     foreign = new_organisation().telegram()
     app.expected = {404}
