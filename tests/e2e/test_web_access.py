@@ -136,10 +136,11 @@ def test_a_revoked_token_is_dead(app, organisation):
 
 def test_who_may_not_is_told_so(open_app, organisation):
     app = open_app().sign_in(person(organisation, "agent"))
-    app.expected = {403}
     page = app.open("/integrations/api-tokens")
-    expect(page.get_by_role("alert")).to_contain_text("Ask an administrator")
+    expect(page.get_by_role("main")).to_contain_text("Only administrators")
     expect(page.get_by_role("button", name="New token")).to_have_count(0)
+    expect(page.get_by_role("navigation").get_by_role("link", name="Apps")).to_be_visible()
+    expect(page.get_by_role("navigation").get_by_role("link", name="API tokens")).to_have_count(0)
     app.check()
 
 
