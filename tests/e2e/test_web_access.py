@@ -121,7 +121,10 @@ def test_a_revoked_token_is_dead(app, organisation):
     page = app.open("/integrations/api-tokens")
     page.get_by_role("button", name="More about Old script").click()
     page.get_by_role("menuitem", name="Revoke").click()
-    asked = page.get_by_role("alertdialog", name='Revoke "Old script"?')
+    # As the token itself begins.
+    number = made["token"].split("|")[0]
+    expect(rows(page, "API tokens")).to_contain_text(f"#{number}")
+    asked = page.get_by_role("alertdialog", name=f'Revoke "Old script" (#{number})?')
     app.check()
     asked.get_by_role("button", name="Cancel").click()
     with contextlib.closing(Api(app.base_url, made["token"])) as program:
