@@ -222,12 +222,13 @@ def test_a_wrong_redirect_uri_is_said_at_its_field(app):
     page = app.open("/integrations/apps")
     page.get_by_role("button", name="Register an app").first.click()
     page.get_by_label("Name", exact=True).fill("Studio")
-    page.get_by_label("Redirect URIs").fill("http://crm.example.com/cb")
+    page.get_by_label("Redirect URIs").fill("https://crm.example.com/cb\n\nhttp://crm.example.com/cb\nnowhere")
     app.expected = {422}
     page.get_by_role("button", name="Register", exact=True).click()
     field = page.get_by_label("Redirect URIs")
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("Line 3: The redirect URI must be .* Line 4: The redirect URI"))
     app.check()
 
 
