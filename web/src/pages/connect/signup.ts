@@ -9,9 +9,10 @@ export const STEPS = ['exchange_code', 'debug_token', 'subscribe_app', 'phone_nu
 /** Before the server has told of any. */
 export const notBegun = (): Step[] => STEPS.map((name, index) => ({ name, status: index === 0 ? 'running' : 'pending' }) as Step);
 
-/** What `it` shows as, among `all` there are: one that failed asks for nothing once its business account is connected. */
+/** What `it` shows as, among `all` there are: one that failed asks for nothing once its business account is connected.
+ * Times are whole seconds; ids are in order. */
 export function stateOf(it: Signup, all: Signup[]): keyof typeof states {
-  const isLater = (one: Signup) => one.status === 'completed' && one.waba_id === it.waba_id && one.created_at > it.created_at;
+  const isLater = (one: Signup) => one.status === 'completed' && one.waba_id === it.waba_id && one.id > it.id;
   return it.status === 'failed' && it.waba_id && all.some(isLater) ? 'superseded' : it.status;
 }
 
