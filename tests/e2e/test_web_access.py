@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from api import Api, data, refused
-from browser import in_every_view, person
+from browser import View, in_every_view, person
 
 
 @pytest.fixture
@@ -155,6 +155,24 @@ def test_names_are_text(app, organisation):
     assert page.locator("main img").count() == 0 and app.problems == []
 
 
+def test_in_arabic_latin_names_are_cut_at_their_end(open_app, organisation):
+    name = "Line of the northern industrial estate " * 6
+    channel = organisation.telegram(display_name=name).channel_id
+    data(organisation.api.post("/tokens", {"name": name, "abilities": ["read"], "channel_ids": [channel]}), 201)
+    made = data(organisation.api.post("/widgets", {"slug": f"shop-{organisation.slug}", "name": name}), 201)
+    app = open_app(View("ar")).sign_in(person(organisation))
+    for path in ("/channels", "/integrations/api-tokens", "/integrations/widgets"):
+        page = app.open(path)
+        shown = page.get_by_role("main").get_by_text(name.strip()).first
+        expect(shown).to_have_css("direction", "ltr")
+        expect(shown).to_have_css("text-overflow", "ellipsis")
+        app.check()
+    # Its beginning is not under the edge of the line.
+    slug = page.get_by_text(made["slug"])
+    edge = "(it) => { const box = it.getBoundingClientRect(); return [box.left + 2, box.y + box.height / 2]; }"
+    assert slug.evaluate(f"(it) => document.elementFromPoint(...({edge})(it)) === it")
+
+
 @in_every_view
 def test_apps_in_every_language_theme_and_size(open_app, organisation, view):
     app = open_app(view).sign_in(person(organisation))
@@ -228,7 +246,8 @@ def test_a_wrong_redirect_uri_is_said_at_its_field(app):
     field = page.get_by_label("Redirect URIs")
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
-    expect(field).to_have_accessible_description(re.compile("Line 3: The redirect URI must be .* Line 4: The redirect URI"))
+    told = re.compile("Line 3: The redirect URI must be .* Line 4: The redirect URI")
+    expect(field).to_have_accessible_description(told)
     app.check()
 
 
