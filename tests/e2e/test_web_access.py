@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from api import Api, data, refused
-from browser import in_every_view, person
+from browser import View, in_every_view, person
 
 
 @pytest.fixture
@@ -97,12 +97,34 @@ def test_what_is_missing_is_said_at_its_field(app):
     expect(page.get_by_text("field is required")).to_have_count(0)
 
 
+def test_a_day_that_was_not_chosen_is_not_never(app, organisation):
+    page = app.open("/integrations/api-tokens")
+    page.get_by_role("button", name="New token").first.click()
+    page.get_by_label("Name").fill("Night report")
+    page.get_by_label("How long it lasts").click()
+    page.get_by_role("option", name="Until a day of your choice").click()
+    page.get_by_role("button", name="Create token").click()
+    day = page.get_by_label("Last day")
+    expect(day).to_be_focused()
+    expect(day).to_have_accessible_description("Choose the last day.")
+    assert not [token for token in organisation.api.all("/tokens") if token["name"] == "Night report"]
+    app.check()
+    day.fill("2099-05-01")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_role("dialog", name="Your new token")).to_be_visible()
+    made = [token for token in organisation.api.all("/tokens") if token["name"] == "Night report"]
+    assert [token["expires_at"][:7] for token in made] == ["2099-05"]
+
+
 def test_a_revoked_token_is_dead(app, organisation):
     made = data(organisation.api.post("/tokens", {"name": "Old script", "abilities": ["read"]}), 201)
     page = app.open("/integrations/api-tokens")
     page.get_by_role("button", name="More about Old script").click()
     page.get_by_role("menuitem", name="Revoke").click()
-    asked = page.get_by_role("alertdialog", name='Revoke "Old script"?')
+    # As the token itself begins.
+    number = made["token"].split("|")[0]
+    expect(rows(page, "API tokens")).to_contain_text(f"#{number}")
+    asked = page.get_by_role("alertdialog", name=f'Revoke "Old script" (#{number})?')
     app.check()
     asked.get_by_role("button", name="Cancel").click()
     with contextlib.closing(Api(app.base_url, made["token"])) as program:
@@ -117,10 +139,11 @@ def test_a_revoked_token_is_dead(app, organisation):
 
 def test_who_may_not_is_told_so(open_app, organisation):
     app = open_app().sign_in(person(organisation, "agent"))
-    app.expected = {403}
     page = app.open("/integrations/api-tokens")
-    expect(page.get_by_role("alert")).to_contain_text("Ask an administrator")
+    expect(page.get_by_role("main")).to_contain_text("Only administrators")
     expect(page.get_by_role("button", name="New token")).to_have_count(0)
+    expect(page.get_by_role("navigation").get_by_role("link", name="Apps")).to_be_visible()
+    expect(page.get_by_role("navigation").get_by_role("link", name="API tokens")).to_have_count(0)
     app.check()
 
 
@@ -130,6 +153,24 @@ def test_names_are_text(app, organisation):
     page = app.open("/integrations/api-tokens")
     expect(page.get_by_text(name)).to_be_visible()
     assert page.locator("main img").count() == 0 and app.problems == []
+
+
+def test_in_arabic_latin_names_are_cut_at_their_end(open_app, organisation):
+    name = "Line of the northern industrial estate " * 6
+    channel = organisation.telegram(display_name=name).channel_id
+    data(organisation.api.post("/tokens", {"name": name, "abilities": ["read"], "channel_ids": [channel]}), 201)
+    made = data(organisation.api.post("/widgets", {"slug": f"shop-{organisation.slug}", "name": name}), 201)
+    app = open_app(View("ar")).sign_in(person(organisation))
+    for path in ("/channels", "/integrations/api-tokens", "/integrations/widgets"):
+        page = app.open(path)
+        shown = page.get_by_role("main").get_by_text(name.strip()).first
+        expect(shown).to_have_css("direction", "ltr")
+        expect(shown).to_have_css("text-overflow", "ellipsis")
+        app.check()
+    # Its beginning is not under the edge of the line.
+    slug = page.get_by_text(made["slug"])
+    edge = "(it) => { const box = it.getBoundingClientRect(); return [box.left + 2, box.y + box.height / 2]; }"
+    assert slug.evaluate(f"(it) => document.elementFromPoint(...({edge})(it)) === it")
 
 
 @in_every_view
@@ -199,12 +240,14 @@ def test_a_wrong_redirect_uri_is_said_at_its_field(app):
     page = app.open("/integrations/apps")
     page.get_by_role("button", name="Register an app").first.click()
     page.get_by_label("Name", exact=True).fill("Studio")
-    page.get_by_label("Redirect URIs").fill("http://crm.example.com/cb")
+    page.get_by_label("Redirect URIs").fill("https://crm.example.com/cb\n\nhttp://crm.example.com/cb\nnowhere")
     app.expected = {422}
     page.get_by_role("button", name="Register", exact=True).click()
     field = page.get_by_label("Redirect URIs")
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-invalid", "true")
+    told = re.compile("Line 3: The redirect URI must be .* Line 4: The redirect URI")
+    expect(field).to_have_accessible_description(told)
     app.check()
 
 

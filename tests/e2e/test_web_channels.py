@@ -68,6 +68,28 @@ def test_the_connection_check_says_what_to_do(app, organisation):
     app.check()
 
 
+def test_a_lost_token_is_replaced(app, organisation, simulator):
+    account = organisation.whatsapp(display_name="Facility desk")
+    number = account.number
+    simulator.post("tokens", {"phone_number_id": number.phone_number_id, "access_token": "EAA-of-today"})
+    page = app.open(f"/channels/{account.channel_id}")
+    page.get_by_role("button", name="New credentials").click()
+    dialog = page.get_by_role("dialog", name="New credentials")
+    token = dialog.get_by_label("Access token")
+    expect(token).to_be_focused()
+    expect(token).to_have_value("")
+    expect(dialog.get_by_role("button", name="Save")).to_be_disabled()
+    app.check()
+    token.fill("EAA-of-today")
+    dialog.get_by_role("button", name="Save").click()
+    checks = page.get_by_role("list", name="Connection check").get_by_role("listitem")
+    expect(checks.filter(has_text="Access token")).to_contain_text("In order", timeout=30_000)
+    expect(page.get_by_text("Connected", exact=True).first).to_be_visible()
+    assert data(organisation.api.get(f"/channels/{account.channel_id}"))["status"] == "connected"
+    assert "EAA-of-today" not in page.content() and number.access_token not in page.content()
+    app.check()
+
+
 def test_settings_are_kept(app, organisation):
     account = organisation.telegram(display_name="Bot")
     site = data(organisation.api.post("/sites", {"name": "Gedung A"}), 201)
@@ -104,6 +126,22 @@ def test_a_channel_is_archived_and_brought_back(app, organisation):
     page.get_by_role("alertdialog").get_by_role("button", name="Restore").click()
     expect(page.get_by_role("button", name="Archive")).to_be_visible()
     assert data(organisation.api.get(f"/channels/{account.channel_id}"))["archived_at"] is None
+    app.check()
+
+
+def test_who_may_only_read_is_offered_nothing_to_change(open_app, organisation):
+    account = organisation.whatsapp(display_name="Facility desk")
+    app = open_app().sign_in(person(organisation, "viewer"))
+    page = app.open("/channels")
+    expect(page.get_by_role("link", name="Facility desk")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("button", name="Add with credentials")).to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("link", name="Connect WhatsApp")).to_have_count(0)
+    app.check()
+    page = app.open(f"/channels/{account.channel_id}")
+    expect(page.get_by_label("Name")).to_be_disabled()
+    expect(page.get_by_role("switch", name="Problems")).to_be_disabled()
+    for name in ("Save", "Archive", "New credentials", "Check the connection"):
+        expect(page.get_by_role("button", name=name)).to_have_count(0)
     app.check()
 
 

@@ -114,6 +114,22 @@ def test_a_code_that_is_lost_leads_to_the_start(open_app, organisation, number, 
     app.check()
 
 
+def test_what_a_later_signup_made_good_asks_for_nothing(open_app, organisation, number, simulator):
+    simulator.post("whatsapp/number", {"phone_number_id": number.phone_number_id, "registered": True})
+    path = organisation.kabar.base_url + "/api/integrations/meta/embedded-signup"
+    for code in ("expired", f"sim-{number.phone_number_id}-{serial()}"):
+        made = organisation.api.http.post(path, json={"code": code, "waba_id": number.waba_id})
+    assert data(made)["status"] == "completed"
+    app = open_app().sign_in(person(organisation))
+    page = app.open("/channels/connect")
+    expect(page.get_by_text("Connected", exact=True)).to_be_visible()
+    expect(page.get_by_text("Needs you")).to_have_count(0)
+    page.get_by_role("listitem").filter(has_text="Connected later").get_by_role("link").click()
+    expect(page.get_by_text("There is nothing left to do here.")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name="Start again")).to_have_count(0)
+    app.check()
+
+
 def test_only_administrators_connect(open_app, organisation):
     app = open_app().sign_in(person(organisation, "viewer"))
     page = app.open("/channels/connect")

@@ -275,10 +275,10 @@ def test_an_expired_token_asks_for_another(shop):
     page.evaluate("(token) => { window.next = token }", shop.token())
     write(page, "second")
     expect(messages(page)).to_have_text(["first", "second"])
-    page.wait_for_function("window.asked >= 1")
     # It is shown before it is there.
     [conversation] = api.all("/conversations")
     eventually(lambda: len(api.all(f"/conversations/{conversation['id']}/messages")) == 2)
+    assert page.evaluate("window.asked") >= 1
     shop.answer("third")
     expect(messages(page).last).to_have_text("third")
     # The browser says of the refused request what it says of all.
@@ -299,6 +299,29 @@ def test_without_another_token_it_says_that_it_is_over(shop):
     expect(field(page)).to_be_hidden()
     # What was written is not lost from sight.
     expect(messages(page)).to_have_text(["first", "second"])
+
+
+@pytest.mark.parametrize("does", ["asks", "uploads"])
+def test_it_is_over_whatever_the_visitor_does(open_shop, tmp_path, does):
+    shop = open_shop(fields=[{"key": "name", "required": True}] if does == "asks" else [])
+    page = shop.visit(expect_problems=True, lang="id")
+    # It would tell as well, and maybe first.
+    page.route("**/events", lambda route: route.abort())
+    launcher(page).click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_be_visible()
+    api = shop.organisation.api
+    current = next(key for key in data(api.get("/widget-keys")) if key["status"] == "current")
+    data(api.post(f"/widget-keys/{current['id']}/revoke"))
+    if does == "asks":
+        panel.get_by_role("textbox").first.fill("Dewi")
+        panel.locator("form.ask button").click()
+    else:
+        (tmp_path / "note.txt").write_text("x")
+        page.locator("#kabar-widget input[type=file]").set_input_files(tmp_path / "note.txt")
+    expect(panel.locator(".notice.bad")).to_have_text("Obrolan ini berakhir. Muat ulang halaman untuk melanjutkan.")
+    expect(panel.locator(".composer")).to_be_hidden()
+    assert page.evaluate("heard.map((it) => it.status)") == [401]
 
 
 def test_out_of_hours(open_shop):

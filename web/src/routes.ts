@@ -7,6 +7,7 @@ import MessageSquare from '@lucide/svelte/icons/message-square';
 import Radio from '@lucide/svelte/icons/radio';
 import { billing } from '$lib/billing.svelte';
 import { m } from '$lib/paraglide/messages';
+import { session } from '$lib/session.svelte';
 
 // What a page takes is told by its pattern.
 type Page = () => Promise<{ default: Component<any> }>;
@@ -45,7 +46,7 @@ export const places: { label?: () => string; places: Place[] }[] = [
   {
     label: m.nav_integrations,
     places: [
-      { path: '/integrations/api-tokens', label: m.nav_tokens, icon: KeyRound },
+      { path: '/integrations/api-tokens', label: m.nav_tokens, icon: KeyRound, shown: () => session.can('admin') },
       { path: '/integrations/apps', label: m.nav_apps, icon: Blocks },
       { path: '/integrations/widgets', label: m.widgets, icon: MessageSquare },
     ],

@@ -1,5 +1,7 @@
 /** A form on its way to the API: busy, refused by field, or failed. */
 import { asFailure, type Failure } from './api/failure';
+import { lines } from './lines';
+import { m } from './paraglide/messages';
 
 export class Form {
   busy = $state(false);
@@ -10,6 +12,17 @@ export class Form {
     const errors = this.failure?.errors ?? {};
     const name = Object.keys(errors).find((it) => it === field || it.startsWith(field + '.'));
     return name === undefined ? undefined : errors[name]?.[0];
+  };
+
+  /** As `error`, of a list that was sent as the lines of `text`: each that is wrong, by its line. */
+  lines = (field: string, text: string): string | undefined => {
+    const errors = this.failure?.errors ?? {};
+    const wrong = lines(text).flatMap(({ line }, index) => {
+      const told = errors[`${field}.${index}`]?.[0];
+      // The server names a field by its place in the request, which nobody sees here.
+      return told === undefined ? [] : [m.line_wrong({ line, text: told.replace(`The ${field}.${index} field `, '') })];
+    });
+    return wrong.length > 0 ? wrong.join('\n') : this.error(field);
   };
 
   /** What no field of `shown` says. */

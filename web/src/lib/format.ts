@@ -1,4 +1,5 @@
 /** Times and numbers in the language of the page. */
+import { m } from '$lib/paraglide/messages';
 import { getLocale } from '$lib/paraglide/runtime';
 
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -17,15 +18,21 @@ export function relative(time: string | Date, now = Date.now()): string {
   for (const [unit, length] of UNITS) {
     if (Math.abs(seconds) >= length) return words.format(Math.trunc(seconds / length), unit);
   }
-  return words.format(0, 'second');
+  // A little later than now is now by the server's clock.
+  return seconds > 5 ? words.format(1, 'minute') : m.just_now();
 }
 
 export function day(time: string | Date): string {
   return new Intl.DateTimeFormat(getLocale(), { dateStyle: 'medium' }).format(new Date(time));
 }
 
-export function moment(time: string | Date): string {
-  return new Intl.DateTimeFormat(getLocale(), { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+export function moment(time: string | Date, language: string = getLocale()): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+}
+
+/** The server's words, which are English, with the times in them as they are where the reader is. */
+export function withMoments(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)/g, (time) => moment(time, 'en'));
 }
 
 export function number(value: number): string {

@@ -20,7 +20,8 @@ export function set(element: Element, attributes: Record<string, unknown>): void
     }
 }
 
-const PATHS: Record<string, string> = {
+/** Each drawn in 24 by 24 units. */
+export const PATHS = {
     chat: 'M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-8l-5 4v-4H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z',
     close: 'M5 5l14 14M19 5L5 19',
     send: 'M3 11.5L21 3l-6.5 18-3.5-7.5z',

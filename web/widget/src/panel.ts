@@ -242,7 +242,7 @@ export class Panel {
                     const key = field.slice(7);
                     mark(key, say[`invalid_${key}`] ?? texts[0])?.focus();
                 }
-                if (!named.length) this.say(error.status ? error.message : say.offline_now, true);
+                if (!named.length && !this.isFinished) this.say(error.status ? error.message : say.offline_now, true);
             }
         };
         this.ask = el('form', { class: 'ask', novalidate: true, onsubmit: submit },

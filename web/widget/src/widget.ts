@@ -46,6 +46,7 @@ export class Widget {
     private following = false;
     private wanted = false;
     private reading: string | undefined;
+    private refused = false;
     /** Messages leave one after the other, so that they arrive as they were written. */
     private line = Promise.resolve();
 
@@ -114,9 +115,21 @@ export class Widget {
     }
 
     private refuse(error: Refusal): void {
+        if (this.refused) return;
+        this.refused = true;
         console.warn(`Kabar: ${error.message} (${error.status})`);
         this.tell('error', error.event);
         this.panel?.finish();
+    }
+
+    /** What the visitor does: where the token is good no more, the widget ends. */
+    private async call<T>(method: string, path: string, body: unknown): Promise<T> {
+        try {
+            return await this.connection.call<T>(method, path, body);
+        } catch (error) {
+            if (error instanceof Refusal && (error.status === 401 || error.status === 403)) this.refuse(error);
+            throw error;
+        }
     }
 
     private count(unread: number): void {
@@ -234,7 +247,7 @@ export class Widget {
     private async deliver(draft: Draft): Promise<void> {
         for (let tries = 1; !this.connection.ended; tries++) {
             try {
-                await this.connection.call('POST', '/messages', {
+                await this.call('POST', '/messages', {
                     client_id: draft.client_id,
                     body: draft.body,
                     attachments: draft.files.map((file) => file.id),
@@ -256,7 +269,6 @@ export class Widget {
                 draft.state = 'failed';
                 if (error.status === 429) draft.reason = this.session?.strings['slow_down'];
                 else if (error.status === 422) draft.reason = error.message;
-                else if (error.status === 401 || error.status === 403) this.refuse(error);
                 break;
             }
         }
@@ -267,11 +279,11 @@ export class Widget {
     async upload(file: File): Promise<string> {
         const form = new FormData();
         form.append('file', file, file.name);
-        const { data } = await this.connection.call<{ data: { id: string } }>('POST', '/attachments', form);
+        const { data } = await this.call<{ data: { id: string } }>('POST', '/attachments', form);
         return data.id;
     }
 
     async answer(fields: Record<string, string>): Promise<void> {
-        await this.connection.call('PATCH', '/profile', { fields, language: this.session?.language });
+        await this.call('PATCH', '/profile', { fields, language: this.session?.language });
     }
 }

@@ -1,5 +1,6 @@
 /** A widget as the editor has it: every field there is, in the form that fields are typed in. */
 import type { components } from '$lib/api/schema';
+import { lines } from '$lib/lines';
 import { getLocale } from '$lib/paraglide/runtime';
 
 export type Widget = components['schemas']['Widget'];
@@ -103,7 +104,7 @@ export function request(draft: Draft): WidgetRequest {
     name: draft.name,
     slug: draft.slug,
     enabled: draft.enabled,
-    allowed_origins: draft.origins.split(/\s+/).filter(Boolean),
+    allowed_origins: lines(draft.origins).map((it) => it.item),
     appearance: { accent: draft.accent, accent_text: draft.accentText || null, theme: draft.theme, position: draft.position },
     texts: Object.fromEntries(Object.entries(draft.texts).map(([tag, texts]) => [tag, said(texts)])),
     default_language: draft.language,
