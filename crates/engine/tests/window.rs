@@ -1,5 +1,5 @@
 //! WhatsApp's 24-hour window: what goes out in a message's place, and what is learnt of it. On both databases.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 #[expect(dead_code, reason = "each test uses its part")]
 #[path = "harness/desk.rs"]
 mod desk;
-#[expect(dead_code, reason = "each test uses its part")]
 mod harness;
 #[path = "../../store/tests/it/support.rs"]
 mod support;

@@ -128,7 +128,7 @@ impl Batch<'_> {
         let sent: Vec<_> = rows
             .iter()
             .map(|row| {
-                (row.direction == Direction::Outbound).then(|| Sent {
+                (row.direction == Direction::Outbound).then_some(Sent {
                     organisation: row.organisation_id,
                     key: row.provider_key,
                     message: Reported {

@@ -26,8 +26,6 @@ pub use stranded::{GivenOver, give_over, stranded};
 
 use std::time::Duration;
 
-use std::time::Duration;
-
 use kabar_domain::{AccountId, ConversationId, MessageId, OrganisationId, Timestamp};
 use uuid::Uuid;
 

@@ -13,6 +13,7 @@ use crate::support::clock;
 
 async fn enqueue(place: &Place<'_>, account: AccountId, lane: ConversationId, id: MessageId) {
     let message = NewOutbound {
+        fallback: None,
         organisation_id: place.organisation,
         id,
         conversation_id: lane,
