@@ -229,7 +229,7 @@ both! {
         let bad = desk.engine.send_notification(&desk.admin, email(&["ani@example.com", "ani"])).await;
         assert_eq!(fields(bad), ["to.email"]);
         let mut sms = email(&["ani@example.com"]);
-        sms.channels.push("sms".into());
+        sms.channels = vec!["sms".into()];
         sms.to.insert("sms".into(), vec!["+6281234567890".into()]);
         let refused = desk.engine.send_notification(&desk.admin, sms).await.unwrap_err();
         assert!(refused.to_string().contains("KABAR_SMS_ACCOUNT"), "{refused}");
