@@ -8,6 +8,7 @@ use harness::{ANI, NUMBER, Server, change, column, count, until};
 use kabar_domain::ChannelId;
 use kabar_domain::message::{MessageKind, MessageStatus};
 use kabar_engine::Error;
+use kabar_engine::accounts::NewAccount;
 use kabar_engine::messages::{FileSource, SendMessage};
 use kabar_engine::templates::TemplateMessage;
 use kabar_simulator::{Fault, FaultKind};
@@ -23,7 +24,17 @@ mod support;
 
 /// With a number whose template `hello_world` is known.
 async fn start(store: &Store) -> (Desk, Server, ChannelId) {
-    let (desk, server, account) = Desk::start(store).await;
+    let desk = Desk::open(store).await;
+    let server = Server::start(store, &desk.clock, &desk.providers).await;
+    let new = NewAccount {
+        platform: Some("whatsapp".into()),
+        display_name: Some("Sales line".into()),
+        phone_number_id: Some(NUMBER.into()),
+        waba_id: Some("waba".into()),
+        access_token: Some("EAAtoken".into()),
+        ..NewAccount::default()
+    };
+    let account = server.engine.create_messaging_account(&desk.admin, new).await.unwrap().row;
     until("templates are read", async || count(store, "templates WHERE status = 'APPROVED'").await > 0).await;
     (desk, server, account.channel_id.unwrap())
 }
@@ -44,6 +55,11 @@ async fn heard(server: &Server, from: &str) {
     .await;
 }
 
+/// Of the next message; other calls go on.
+fn refusal(code: i64) -> Fault {
+    Fault { method: Some("messages".into()), code: Some(code), ..fault(FaultKind::Error) }
+}
+
 fn with_fallback(channel: ChannelId, to: &str, name: &str) -> SendMessage {
     let template = TemplateMessage { name: Some(name.to_owned()), ..TemplateMessage::default() };
     SendMessage { fallback_template: Some(template), ..text(channel, to, "Pesanan siap") }
@@ -54,7 +70,7 @@ both! {
         let (desk, server, channel) = start(&store).await;
         heard(&server, ANI).await;
         heard(&server, BUDI).await;
-        desk.simulator.push_fault(Fault { code: Some(131_047), ..fault(FaultKind::Error) });
+        desk.simulator.push_fault(refusal(131_047));
         let refused = server.engine.send_message(&desk.admin, with_fallback(channel, ANI, "hello_world")).await.unwrap();
         assert_eq!(refused.kind, MessageKind::Text);
         let sent = desk.reaches(&server, refused.id, MessageStatus::Sent).await;
@@ -92,7 +108,7 @@ both! {
     async fn a_message_is_not_sent_again_outside_its_window(store: Store) {
         let (desk, server, channel) = start(&store).await;
         heard(&server, ANI).await;
-        desk.simulator.push_fault(Fault { code: Some(131_026), ..fault(FaultKind::Error) });
+        desk.simulator.push_fault(refusal(131_026));
         let id = desk.send(&server, channel, ANI, "satu").await;
         desk.reaches(&server, id, MessageStatus::Failed).await;
         desk.clock.advance(Duration::from_hours(25));
@@ -131,7 +147,7 @@ both! {
 
     async fn a_paused_template_holds_up_nothing_else(store: Store) {
         let (desk, server, channel) = start(&store).await;
-        desk.simulator.push_fault(Fault { code: Some(132_015), ..fault(FaultKind::Error) });
+        desk.simulator.push_fault(refusal(132_015));
         let paused = desk.send(&server, channel, ANI, "satu").await;
         let reply = desk.send(&server, channel, ANI, "dua").await;
         desk.reaches(&server, reply, MessageStatus::Sent).await;
