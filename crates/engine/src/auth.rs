@@ -88,22 +88,6 @@ impl Principal {
         }
     }
 
-    /// The server itself, in the name of a person.
-    pub(crate) fn server(user_id: UserId, organisation_id: OrganisationId, abilities: Abilities) -> Self {
-        Self {
-            user_id,
-            token_id: 0,
-            organisation_id,
-            role: Role::Supervisor,
-            abilities,
-            token_abilities: abilities,
-            bound: true,
-            session: false,
-            reach: Reach::default(),
-            unpaid: None,
-        }
-    }
-
     /// The one organisation the token may see, if it is bound.
     pub fn only(&self) -> Option<OrganisationId> {
         self.bound.then_some(self.organisation_id)

@@ -9,12 +9,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use kabar_domain::hours::local;
 use kabar_domain::inbound::{Identity, IdentityKind};
-use kabar_domain::{Abilities, Ability, OrganisationId, SiteId, Timestamp, UserId};
+use kabar_domain::{OrganisationId, SiteId, Timestamp, UserId};
 use kabar_store::digests::{self, Supervised};
 use kabar_store::{Db, contacts, users};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Principal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::notifications::SendNotification;
@@ -120,7 +119,6 @@ impl Engine {
             let recent = digests::since(&mut tx, organisation, site.site_id, now.minus(DAY)).await?;
             text::describe(&mut text, language, &site.name, &open, recent, now);
         }
-        tx.commit().await?;
         let names: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
         let (channel, address) = match number {
             Some(number) => ("whatsapp", number.clone()),
@@ -144,9 +142,24 @@ impl Engine {
             whatsapp_template: template.filter(|_| channel == "whatsapp"),
             ..SendNotification::default()
         };
-        let send = Abilities::of(&[Ability::Send]);
-        let principal = Principal::server(user, organisation, send);
-        Box::pin(self.send_notification(&principal, request)).await?;
+        let before = tx.savepoint().await?;
+        let queued = match Box::pin(self.queue_notification(&mut tx, organisation, user, request)).await {
+            Ok(queued) => {
+                tx.keep(before).await?;
+                Some(queued)
+            }
+            Err(Error::Store(error)) => return Err(error.into()),
+            // It would be refused again and again: the day's digest is over.
+            Err(error) => {
+                tracing::warn!(%error, %organisation, %user, "a digest could not be sent");
+                tx.undo_to(before).await?;
+                None
+            }
+        };
+        tx.commit().await?;
+        if let Some(queued) = queued {
+            self.is_queued(&queued);
+        }
         Ok(())
     }
 }

@@ -262,23 +262,16 @@ impl Engine {
         let mut swept_until = Timestamp::from_micros(0);
         while !stop.is_cancelled() {
             let now = self.clock.now();
-            match self.housekeep(swept_until.min(now).minus(CROSSING)).await {
-                Ok(()) => swept_until = now,
-                Err(error) => tracing::warn!(%error, "housekeeping did not finish; it is tried again"),
+            if self.housekeep(swept_until.min(now).minus(CROSSING)).await {
+                swept_until = now;
             }
             if self.clock.now() >= prune_at {
-                if let Err(error) = self.prune_events().await {
-                    tracing::warn!(%error, "old events could not be forgotten; it is tried again");
-                }
-                if let Err(error) = self.forget_old().await {
-                    tracing::warn!(%error, "old rows could not be forgotten; it is tried again");
-                }
+                went("events are forgotten", self.prune_events().await);
+                went("old rows are forgotten", self.forget_old().await);
                 prune_at = self.clock.now().plus(EVENTS_PRUNE);
             }
             if self.clock.now() >= forget_at {
-                if let Err(error) = self.forget_pairs().await {
-                    tracing::warn!(%error, "recipients' limits could not be tidied; it is tried again");
-                }
+                went("recipients' limits are tidied", self.forget_pairs().await);
                 forget_at = self.clock.now().plus(PAIRS_FORGET);
             }
             tokio::select! {
@@ -312,34 +305,56 @@ impl Engine {
         }
     }
 
-    /// `swept_until`: reports from before were looked at.
-    async fn housekeep(&self, swept_until: Timestamp) -> Result<()> {
-        self.load_secrets().await?;
-        self.replay_claimable().await?;
-        self.sweep_reports(swept_until).await?;
-        self.lose_abandoned_groups().await?;
+    /// Does what is to be done now and then, each for itself: what fails keeps nothing else from being done. `true`:
+    /// reports that came before their message, from `swept_until` on, were looked at.
+    async fn housekeep(&self, swept_until: Timestamp) -> bool {
+        went("webhook secrets are read", self.load_secrets().await);
+        went("what waited for an account is applied", self.replay_claimable().await.map(drop));
+        let swept = went("early reports are applied", self.sweep_reports(swept_until).await);
+        went("abandoned groups are given up", self.lose_abandoned_groups().await);
         self.free_abandoned_jobs(false).await;
-        self.announce_uncertain().await?;
-        self.sync_stale_templates().await?;
-        self.seed_categories().await?;
-        self.announce_expiring_tokens().await?;
-        self.sweep_billing().await?;
-        self.forget_drafts().await?;
-        let now = self.clock.now();
+        went("uncertain messages are told of", self.announce_uncertain().await);
+        went("templates are synchronised", self.sync_stale_templates().await);
+        went("categories are there", self.seed_categories().await);
+        went("expiring tokens are told of", self.announce_expiring_tokens().await);
+        went("what is paid is looked at", self.sweep_billing().await);
+        went("unsent files are removed", self.forget_drafts().await);
+        went("the inbound log is pruned", self.prune_log().await);
+        went("what is over is forgotten", self.forget_ended().await);
+        swept
+    }
+
+    /// In portions, so that nobody waits for it; as many as there are, so that the log does not grow.
+    async fn prune_log(&self) -> Result<()> {
         let log = LogReader::open(&self.store)?;
-        let days = |days: u32| Duration::from_hours(24 * u64::from(days));
-        let before = now.minus(days(self.config.inbound_retention_days));
-        // In portions, so that nobody waits for it; as many as there are, so that the log does not grow.
+        let kept = Duration::from_hours(24 * u64::from(self.config.inbound_retention_days));
+        let before = self.clock.now().minus(kept);
         while log.prune(before, PRUNE).await? == PRUNE as u64 {}
+        Ok(())
+    }
+
+    async fn forget_ended(&self) -> Result<()> {
+        let now = self.clock.now();
+        let day = Duration::from_hours(24);
         let mut tx = self.store.begin().await?;
         kabar_store::tokens::forget_sessions(&mut tx, now).await?;
-        kabar_store::apps::forget_codes(&mut tx, now.minus(days(1))).await?;
-        kabar_store::idempotency::purge(&mut tx, now.minus(days(1))).await?;
+        kabar_store::apps::forget_codes(&mut tx, now.minus(day)).await?;
+        kabar_store::idempotency::purge(&mut tx, now.minus(day)).await?;
         kabar_store::files::purge_uploads(&mut tx, now).await?;
-        kabar_store::signups::forget_secrets(&mut tx, now.minus(days(30))).await?;
+        kabar_store::signups::forget_secrets(&mut tx, now.minus(day * 30)).await?;
         self.forget_widget_keys(&mut tx).await?;
-        tx.commit().await?;
-        Ok(())
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Whether a piece of housekeeping went well; else it says so, and it is tried again.
+fn went<E: std::fmt::Display>(what: &'static str, done: std::result::Result<(), E>) -> bool {
+    match done {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, wanted = what, "housekeeping did not finish; it is tried again");
+            false
+        }
     }
 }
 

@@ -58,12 +58,17 @@ impl Engine {
         let notification =
             self.queue_notification(&mut tx, principal.organisation_id, principal.user_id, request).await?;
         tx.commit().await?;
+        self.is_queued(&notification);
+        Ok(notification)
+    }
+
+    /// Has a notification sent that is committed.
+    pub(crate) fn is_queued(&self, notification: &Notification) {
         for leg in notification.legs.iter().filter(|leg| leg.message_id.is_some()) {
             self.metrics.leg_attempted(leg.channel, leg.status.as_str());
         }
         self.jobs_ready.notify_waiters();
         self.outbound_ready.notify_one();
-        Ok(notification)
     }
 
     /// The same in the transaction of what the notification is about. An `Invalid` that is not of a leg over WhatsApp or
