@@ -314,15 +314,16 @@ def test_many_to_one_person_wait_for_each_other(line):
         data(act(line, message, "cancel"), 200)
 
 
-def test_what_stands_before_it_in_its_conversation_counts(line, simulator):
+def test_what_waits_long_holds_up_nothing_behind_it(line, simulator):
     person = recipient()
     # Sent again after ten minutes.
     simulator.fault("error", code=134101, to=person)
     first, second = line.queue_to([person], each=2)
-    eventually(lambda: seconds(line.now(first)["estimated_send_at"]) > seconds(first["created_at"]) + 500)
-    assert line.now(second)["estimated_send_at"] >= line.now(first)["estimated_send_at"]
-    data(act(line, first, "cancel"), 200)
     line.reaches(second, "read")
+    waiting = line.now(first)
+    assert waiting["status"] == "queued" and waiting["held"]
+    assert seconds(waiting["estimated_send_at"]) > seconds(first["created_at"]) + 500
+    data(act(line, first, "cancel"), 200)
 
 
 def test_why_a_message_waits(stopped):

@@ -288,6 +288,7 @@ def test_a_bound_token_reaches_nothing_of_the_whole(server, organisation, api, a
         *("update_conversation", "list_messages", "get_message", "list_inbox", "get_inbox_item", "send_message"),
         *("edit_message", "delete_message", "read_message", "show_typing", "cancel_message", "retry_message"),
         *("send_whatsapp_message", "send_whatsapp_api_message", "send_whatsapp_guide", "send_template"),
+        "acknowledge_whatsapp",
         *("list_contacts", "get_contact", "list_messaging_accounts", "get_messaging_account", "list_files", "get_file"),
         *("list_widgets", "get_widget", "list_events"),
     }

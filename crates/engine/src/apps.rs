@@ -243,9 +243,9 @@ impl Engine {
         Ok(page.page_of(rows, total, |connection| connection.id.uuid().into()))
     }
 
-    /// Revokes the connection's tokens. Whoever gave them can take them back.
+    /// Revokes the connection's tokens. Whoever gave them in the browser can take them back there, whatever their role.
     pub async fn delete_connected_app(&self, principal: &Principal, id: ConnectionId) -> Result<()> {
-        principal.require(Ability::Read)?;
+        principal.require(if principal.session { Ability::Read } else { Ability::Write })?;
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         let given =

@@ -235,7 +235,7 @@ async fn list_connected_apps(
 }
 
 /// Disconnects an app: revokes the tokens that its person gave it here.
-#[utoipa::path(delete, path = "/api/v1/connected-apps/{id}", tag = "Apps", security(("bearer" = ["read"])),
+#[utoipa::path(delete, path = "/api/v1/connected-apps/{id}", tag = "Apps", security(("bearer" = ["write"])),
     params(("id" = Ulid, Path)), responses((status = 204)))]
 async fn delete_connected_app(
     State(state): State<ApiState>,

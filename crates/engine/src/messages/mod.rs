@@ -241,8 +241,9 @@ impl Engine {
                 let composed = templates::compose(tx, organisation, account_id, &given, language.as_deref());
                 fallback = match composed.await {
                     Ok(composed) => Some(composed),
-                    // Nobody is there to correct it.
-                    Err(error) if person.is_none() && !matches!(error, Error::Store(_)) => None,
+                    // Nobody is there to correct it, and it is not needed.
+                    Err(error) if person.is_none() && window.open && !matches!(error, Error::Store(_)) => None,
+                    Err(error) if person.is_none() => return Err(error),
                     Err(error) => return Err(error.within("fallback_template")),
                 };
             }

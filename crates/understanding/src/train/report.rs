@@ -189,5 +189,9 @@ plain words (`plain_words.tsv`, `kata_polos.tsv`) are all in the train part, so 
 Targets on the test part: macro-F1 0.90, severity exact 0.75, severity within one level 0.97, the right entry first
 0.95, matches for absent names 0.02 at most. Macro-F1 is not reached yet.
 
+The rules of `data/rules.txt`, for repairs that should have been made, readings beyond their limits and faults behind
+questions, were written after messages that no phrase is like. They are measured with the weights: the weights alone reach
+0.903 on the dev part and 0.894 on the test part, with the rules it is 0.904 and 0.891.
+
 Speed and size: `cargo run --release -p kabar-understanding --example speed`.
 ";
