@@ -242,7 +242,9 @@ impl Engine {
                 fallback = match composed.await {
                     Ok(composed) => Some(composed),
                     // Nobody is there to correct it, and it is not needed.
-                    Err(error) if person.is_none() && window.open && !matches!(error, Error::Store(_)) => None,
+                    Err(error) if person.is_none() && window.open && !matches!(error, Error::Store(_)) => {
+                        None
+                    }
                     Err(error) if person.is_none() => return Err(error),
                     Err(error) => return Err(error.within("fallback_template")),
                 };

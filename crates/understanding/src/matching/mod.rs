@@ -136,6 +136,9 @@ impl<'a> Message<'a> {
 const MEANT: f32 = 0.76;
 /// By how much the best must be ahead of the next entry.
 const AHEAD: f32 = 0.02;
+/// Terms between a thing and the rest of its name, at most, and how sure such a name is.
+const REACH: usize = 7;
+const FAR: f32 = 0.95;
 /// How many names are compared in full.
 const COMPARED: usize = 32;
 
@@ -241,10 +244,21 @@ impl Index {
                     last += 1;
                 }
                 let window = first..last + 1;
+                let named_before = named_before(terms, first, name);
                 let own = |thing: &u64| name.parts.iter().any(|part| part.noun == *thing);
                 let said = As::Message { other_thing: things.iter().any(|thing| !own(thing)) };
-                let Compared { score, whole, weight } =
-                    compare(&terms[window.clone()], &resolved[window], name, said);
+                let Compared { score, whole, weight } = match named_before {
+                    None => compare(&terms[window.clone()], &resolved[window], name, said),
+                    Some(at) => {
+                        let terms: Vec<_> =
+                            [at].into_iter().chain(window.clone()).map(|at| terms[at].clone()).collect();
+                        let resolved: Vec<_> =
+                            [at].into_iter().chain(window).map(|at| resolved[at].clone()).collect();
+                        let found = compare(&terms, &resolved, name, said);
+                        Compared { score: found.score * FAR, ..found }
+                    }
+                };
+                let first = named_before.unwrap_or(first);
                 if whole && score >= MEANT + 0.02 {
                     found.push((score, weight, first, last, name.entry as usize));
                 }
@@ -278,6 +292,14 @@ impl Index {
         mentions.sort_by_key(|mention| mention.start);
         mentions
     }
+}
+
+/// Where a thing is named that the rest of its name comes after: `AC bocor di gd A lt 2`.
+fn named_before(terms: &[terms::Term], first: usize, name: &lookup::Name) -> Option<usize> {
+    let head = name.parts.iter().find(|part| part.head && is_thing(part.noun))?.noun;
+    let near = (first.saturating_sub(REACH)..first).rev();
+    let at = near.into_iter().find(|at| is_thing(terms[*at].id))?;
+    (terms[at].id == head && terms[first].id != head).then_some(at)
 }
 
 /// Whether a number is how many there are of what follows: `Building A 2 lamps`.

@@ -304,3 +304,20 @@ fn ordinary_words_are_no_slips_of_names() {
     }
     assert_eq!(named(&["Gudang Utara"], "gudnag utara bocor"), ["Gudang Utara"]);
 }
+
+#[test]
+fn a_thing_may_be_named_before_what_is_said_of_it() {
+    let index =
+        Index::new(["AC lantai 1", "AC lantai 2", "Toilet lantai 2"].map(|name| Entry::new(name, name)));
+    let thing = |text: &str| index.mentions(text).first().map(|found| found.key.to_owned());
+    for text in [
+        "AC bocor lagi di gd A lt 2, udah 2x minggu ini",
+        "AC di gedung A lantai 2 mati",
+        "AC not cold on floor 2",
+    ] {
+        assert_eq!(thing(text).as_deref(), Some("AC lantai 2"), "{text}");
+    }
+    for text in ["lampu mati di gd A lt 2", "AC sudah normal, lampu mati di lt 2"] {
+        assert_eq!(thing(text), None, "{text}");
+    }
+}
