@@ -178,7 +178,12 @@ pub(super) fn compare(terms: &[Term], resolved: &[Resolved], name: &Name, said: 
             }
             Role::Word => {
                 known_beside |= !options.is_empty();
-                beside += if options.is_empty() { 0.8 } else { 1.0 };
+                // What is said of a thing between its name and its number is no part of a name.
+                beside += match (options.is_empty(), running) {
+                    (true, true) => 0.4,
+                    (true, false) => 0.8,
+                    (false, _) => 1.0,
+                };
             }
             Role::Noun => {
                 details += 0.1;
