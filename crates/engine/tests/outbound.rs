@@ -260,7 +260,7 @@ both! {
         let second = desk.send(&server, channel, ANI, "dua").await;
         until("the provider is called", async || desk.calls() == 1).await;
         // A sender that knew of it would have extended it long since.
-        desk.clock.advance(Duration::from_mins(15));
+        desk.clock.advance(Duration::from_hours(25));
         desk.reaches(&server, first, MessageStatus::Uncertain).await;
         desk.reaches(&server, second, MessageStatus::Sent).await;
         assert_eq!(desk.attempts(first).await, ["uncertain"]);

@@ -33,8 +33,9 @@ use crate::args;
 use crate::error::Result;
 use crate::store::{Db, Tx};
 
-/// A sender at work extends its leases, and ends them when it can write again. One that ran out so long ago it has lost.
-const FORGOTTEN: Duration = Duration::from_mins(10);
+/// A sender at work extends its leases, and ends them when it can write again. One that ran out so long ago it has lost;
+/// it is longer than clocks are set by, since a message may be under way while one is.
+const FORGOTTEN: Duration = Duration::from_hours(24);
 
 /// Which attempt of which message, whose.
 #[derive(Clone, Copy, Debug)]
