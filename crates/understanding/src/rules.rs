@@ -91,12 +91,8 @@ fn strongest(text: &Text<'_>, scanned: &Scanned) -> Option<(&'static str, f32, u
         };
         if speaks {
             let (name, weight) = match rule.name {
-                "unmet" => ("unmet", STRONG),
-                "undone" => ("undone", STRONG),
-                "held" => ("held", STRONG),
-                "wonder" => ("wonder", SOME),
-                "help" => ("help", SOME),
-                "comfort" => ("comfort", SOME),
+                name @ ("unmet" | "undone" | "held") => (name, STRONG),
+                name @ ("wonder" | "help" | "comfort") => (name, SOME),
                 _ => ("beyond its limit", STRONG),
             };
             return Some((name, weight, first, last));
